@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -164,3 +165,13 @@ def the_tables_are_full(control: ControlNode, placed: dict[str, str]) -> None:
     split = ("download_seconds", "compute_seconds", "upload_seconds")
     assert all(row[column] != "" and float(row[column]) >= 0 for row in rounds for column in split), rounds
     assert {row["lab_host"] for row in control.rows("hosts.csv")} == set(placed.values())
+
+
+@pytest.mark.timeout(900)
+def test_a_run_on_a_lab_is_repeated_from_its_folder(control: ControlNode) -> None:
+    before = time.time()
+    control.call("rerun", RUN)
+    repeated = [folder for folder in (control.folder / "runs").iterdir() if folder.stat().st_mtime > before]
+    [again] = [folder.name for folder in repeated if folder.name != RUN and (folder / "report.json").exists()]
+    assert control.report(again)["status"] == "finished"
+    assert control.left_over(again) == []

@@ -1,8 +1,9 @@
-"""What may happen to a lab of several lab hosts: one is cut off, an agent dies, the control node is killed."""
+"""What may happen to a lab of several lab hosts: one is cut off, an agent dies, SSH drops, a control node is killed."""
 
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,7 @@ LAB, FAILED = 3, 5
 SILENCE_S = 20
 # What a lab host that is cut off may add to that until it is named.
 CUT_OFF_S = 15
+SSH_AWAY_S = 8.0
 # The plan spreads three equal devices over three equal lab hosts.
 AWAY = "mote-2"
 
@@ -48,6 +50,16 @@ def _reconnect_all(run: LiveRun) -> None:
 
 def _kill_agent(run: LiveRun) -> None:
     faults.kill_agent(_on_a_lab(run).carried_by(AWAY), run.run)
+
+
+def _drop_ssh(run: LiveRun) -> None:
+    """End all SSH connections of all lab hosts, and let none in for a while."""
+    hosts = _on_a_lab(run).lab.hosts
+    for host in hosts:
+        faults.stop_ssh(host)
+    time.sleep(SSH_AWAY_S)
+    for host in hosts:
+        faults.start_ssh(host)
 
 
 def _carried_on_from_another(run: LiveRun) -> Iterator[str]:
@@ -111,6 +123,14 @@ SCENARIOS = (
         Start(),
         (Step(round_ends(2), interrupt(signal.SIGKILL)),),
         Outcome(-signal.SIGKILL, removed_by_down=True, checks=(_carried_on_from_another,)),
+        lab=True,
+    ),
+    Scenario(
+        "lab-ssh-drops",
+        "SSH connections that end during the course, and cannot be made for a while, do no harm",
+        Start(rounds=400),
+        (Step(round_ends(2), _drop_ssh),),
+        Outcome(0, finished=True, collected=("server", "mote-1", "mote-2")),
         lab=True,
     ),
 )

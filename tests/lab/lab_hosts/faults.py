@@ -38,6 +38,17 @@ def end_ssh(host: LabHost) -> None:
     host.console("sh", "-c", 'pkill -KILL -P "$(cat /run/sshd.pid)" || test $? = 1')
 
 
+def stop_ssh(host: LabHost) -> None:
+    """End the SSH connections to it, and let none in until :func:`start_ssh`."""
+    host.console("systemctl", "stop", "ssh")
+    host.console("sh", "-c", "pkill -KILL -x sshd || test $? = 1")
+
+
+def start_ssh(host: LabHost) -> None:
+    """Undo :func:`stop_ssh`."""
+    host.console("systemctl", "start", "ssh")
+
+
 def limit_state(host: LabHost, size_bytes: int) -> None:
     """Give the folder of all runs' state a small disk of its own, from the next run on."""
     host.console("mkdir", "-p", str(STATE_ROOT))
