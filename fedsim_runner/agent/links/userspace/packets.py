@@ -404,13 +404,16 @@ class Packets:
         with netns.inside(settings["netns"]):
             channel = nfqueue.open_queue(QUEUE_NUMBER, maxlen, gso)
         self._downs[name] = down
-        address = socket.inet_aton(settings["address"])
-        queue = _Queue(name, address, namespace, channel, down, maxlen, gso, None)
+        queue = _Queue(name, socket.inet_aton(settings["address"]), namespace, channel, down, maxlen, gso, None)
         self._place(queue, settings)
         self._queues[name] = self._by_descriptor[channel.fileno()] = queue
         self._poll.register(channel, select.EPOLLIN)
 
     def _place(self, queue: _Queue, settings: Mapping[str, Any]) -> None:
+        # A device keeps its queue with another address, if others of the experiment were added before it.
+        if queue.guest not in (None, settings["guest"]):
+            self._edges.remove_guest(socket.inet_aton(queue.guest))
+        queue.address = socket.inet_aton(settings["address"])
         queue.site, queue.guest = settings["site"], settings["guest"]
         if queue.guest is not None and queue.site is not None:
             self._edges.add_guest(socket.inet_aton(queue.guest), queue.site)

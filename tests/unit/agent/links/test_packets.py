@@ -191,6 +191,17 @@ def test_nothing_passes_from_one_group_to_another(bench: Bench, groups: dict[str
     assert bench.work() == [(1, nfqueue.ACCEPT if passes else nfqueue.DROP)]
 
 
+def test_a_device_keeps_its_queue_with_another_address(bench: Bench) -> None:
+    bench.set(Link(), Link(delay_us=1000), site="here", guest=RECEIVER)
+    other = "10.0.0.9"
+    bench.set(Link(), Link(delay_us=1000), site="here", guest=other, address=other)
+    bench.packets.obey({"op": "change", "ups": {}, "devices": {}, "groups": {other: "1"}})
+    state = bench.packets.obey({"op": "state"})
+    assert state["devices"]["a"]["address"] == other
+    bench.arrive(1)
+    assert bench.work() == [(1, nfqueue.DROP)]
+
+
 def test_how_late_the_process_gets_to_a_packet_does_not_delay_it(bench: Bench) -> None:
     """Its time under way begins when it arrived in the kernel."""
     bench.set(Link(None, 30_000), Link(12_000_000))
