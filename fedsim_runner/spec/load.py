@@ -155,7 +155,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         config=settled.config,
         link_backend=file.network.backend,
         congestion_control=file.network.congestion_control,
-        encrypt=file.network.encrypt,
+        encrypt=file.lab.encrypt,
         allow_unshaped=file.network.allow_unshaped,
         verify=file.network.verify,
         timeline=_build_timeline(checked, devices, known, settled, choices, topology, document),

@@ -33,6 +33,7 @@ _SECTIONS = (
     ("EdgeEntry", "`topology.edges[]`", "edges"),
     ("RegionEntry", "`regions.<name>.<name>`", "regions"),
     ("TraceEntry", "`trace` of a profile", "trace"),
+    ("LabSection", "`lab`", "lab"),
     ("CourseSection", "`course`", "course"),
     ("EventEntry", "`events[]`", "events"),
     ("WhenEntry", "`events[].when`", "when"),

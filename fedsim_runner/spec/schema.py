@@ -182,11 +182,6 @@ class NetworkSection(Entry):
         "decides how fast long or lossy links fill. `auto` is `cubic` if the lab host lets devices have it, or else "
         "the lab host's own; the report says which.",
     )
-    encrypt: bool = Field(
-        default=False,
-        description="Encrypt what devices on different lab hosts send to each other, with WireGuard of the lab hosts' "
-        "kernels. One that has none is named before links are made.",
-    )
     allow_unshaped: bool = Field(
         default=False, description="Continue, with a note, if the lab host cannot shape a link as requested."
     )
@@ -327,6 +322,17 @@ class FederatedScopeSection(Entry):
     )
 
 
+class LabSection(Entry):
+    """What the experiment asks of a lab of several hosts. Which hosts these are, their inventory says: see
+    [labs.md](labs.md)."""
+
+    encrypt: bool = Field(
+        default=False,
+        description="Encrypt what devices on different lab hosts send to each other, with WireGuard of the lab hosts' "
+        "kernels. One that has none is named before links are made.",
+    )
+
+
 class ExperimentFile(Entry):
     """One experiment: the devices, their links, the data and the course."""
 
@@ -376,6 +382,7 @@ class ExperimentFile(Entry):
         description="Factor applied to the cpus of every device, so that a run can be repeated on another lab. "
         "Not given: the largest factor up to 1 that fits the lab.",
     )
+    lab: LabSection = Field(default_factory=LabSection, description="What is asked of a lab of several hosts.")
     placement: Literal["spread", "pack"] = Field(
         default="spread",
         description="How devices are divided among the lab hosts: `spread` evenly over all, by their cpus, or `pack` "

@@ -107,7 +107,7 @@ def _make(lab_host: str, network: RunNamespace, underlay: str) -> None:
         raise LabNetworkError(
             f"lab host {lab_host} cannot encrypt what it sends to the others: its kernel {platform.release()} has no "
             f"WireGuard ({error.said})",
-            hint="install a kernel with it (Linux 5.6), or leave `network.encrypt` out",
+            hint="install a kernel with it (Linux 5.6), or leave `lab.encrypt` out",
         ) from error
 
 
