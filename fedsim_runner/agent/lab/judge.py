@@ -102,13 +102,17 @@ class Judge:
                 continue
             reason = self._why_lost(host, member, now)
             if reason is not None:
-                self._lost.add(host)
-                self._record(LabHostLost(host, reason))
-                reason = f"lab host {host} is lost: {reason}"
-                self._emit(supervisor.lose_together(self._devices_of(host), reason, now))
+                self._lose(supervisor, host, reason, now)
             elif member.closed_at is not None or now - (member.heard_at or self._began) >= UNHEARD_S:
                 unheard += self._devices_of(host)
         supervisor.feed_unheard(unheard)
+
+    def _lose(self, supervisor: Supervisor, host: str, reason: str, now: float) -> None:
+        if supervisor.outcome is not None:
+            return
+        self._lost.add(host)
+        self._record(LabHostLost(host, reason))
+        self._emit(supervisor.lose_together(self._devices_of(host), f"lab host {host} is lost: {reason}", now))
 
     def _why_lost(self, host: str, member: Member, now: float) -> str | None:
         assert self._settings is not None
@@ -159,8 +163,10 @@ class Judge:
                 self._emit(supervisor.feed_disk_full(device, message["reason"], now))
             case "lose":
                 self._emit(supervisor.lose(device, message["reason"], now))
+            case "fail" if message["device"] is None:  # its Engine has ended, its disk is full
+                self._lose(supervisor, host, message["reason"], now)
             case "fail":
-                self._emit(supervisor.fail(message["device"], f"lab host {host}: {message['reason']}"))
+                self._emit(supervisor.fail(device, f"lab host {host}: {message['reason']}"))
             case "loaded":
                 self._loaded.add(host)
             case "opened":

@@ -52,6 +52,10 @@ def _kill_agent(run: LiveRun) -> None:
     faults.kill_agent(_on_a_lab(run).carried_by(AWAY), run.run)
 
 
+def _restart_engine(run: LiveRun) -> None:
+    faults.restart_engine(_on_a_lab(run).carried_by(AWAY))
+
+
 def _drop_ssh(run: LiveRun) -> None:
     """End all SSH connections of all lab hosts, and let none in for a while."""
     hosts = _on_a_lab(run).lab.hosts
@@ -115,6 +119,14 @@ SCENARIOS = (
         Start(),
         (Step(round_ends(2), _kill_agent),),
         Outcome(FAILED, reason="agent"),
+        lab=True,
+    ),
+    Scenario(
+        "lab-engine-restarted",
+        "The devices of a lab host whose Engine is restarted are lost, and the course goes on with the others",
+        Start(course={"silence_timeout": SILENCE_S, "on_client_failure": "continue"}),
+        (Step(round_ends(2), _restart_engine),),
+        Outcome(0, noticed_s=SILENCE_S, lost={AWAY: "Engine"}, finished=True, collected=("server", "mote-1")),
         lab=True,
     ),
     Scenario(

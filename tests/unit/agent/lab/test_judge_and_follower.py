@@ -187,7 +187,7 @@ def test_a_follower_whose_clock_is_unknown_says_so(course: Course, monkeypatch: 
     course.tick()
     outcome = course.judged.outcome
     assert outcome is not None
-    assert "lab host two: its clock cannot be compared with that of one" in str(outcome.reason)
+    assert "lab host two is lost: its clock cannot be compared with that of one" in str(outcome.reason)
 
 
 def test_a_client_that_ends_fails_the_course_once_for_all(course: Course, settings: dict[str, RunSettings]) -> None:
@@ -209,7 +209,8 @@ def test_a_failure_of_a_lab_host_is_passed_on_once_with_its_name(course: Course)
     assert course.hub.inbox.qsize() == 1
     course.tick()
     assert course.judged.outcome is not None
-    assert course.judged.outcome.reason == "lab host two: no space left"
+    assert course.judged.outcome.reason == "lab host two is lost: no space left"
+    assert course.names == ["lab_host_lost", "course_failed"]
 
 
 def go_on(settings: dict[str, RunSettings], min_clients: int = 1) -> Course:
@@ -234,6 +235,17 @@ def test_a_lost_lab_host_loses_its_devices_and_the_course_goes_on(settings: dict
     # Once it is back, it learns that its devices are lost.
     assert [event.name for event in lost] == ["client_lost"] * len(others(settings))
     assert set(course.followed.lost) == set(others(settings))
+    course.tick()
+    assert course.names.count("lab_host_lost") == 1
+
+
+def test_a_lab_host_that_cannot_go_on_is_lost_and_the_course_goes_on(settings: dict[str, RunSettings]) -> None:
+    course = go_on(settings)
+    course.followed.fail(None, "the Docker Engine was restarted")
+    course.tick()
+    assert course.judged.outcome is None
+    assert set(course.judged.lost.values()) == {"lab host two is lost: the Docker Engine was restarted"}
+    silence(course, settings["one"].silence_timeout_s + 1)
     course.tick()
     assert course.names.count("lab_host_lost") == 1
 
