@@ -40,6 +40,7 @@ class FakeTestbed:
         self.workers: dict[str, str] = {}
         self.measured: list[LinkMeasured] = []
         self.open_gates: set[str] = set()
+        self.out_of_reach: list[str] = []
         self._fails_in = fails_in
         self._interrupted_in = interrupted_in
         self._stays = list(stays)
@@ -83,8 +84,9 @@ class FakeTestbed:
             self.there.pop(order.run)
         self._pass("verdict", listener)
 
-    def collect(self, run: str, folder: Path | None, into: Path, listener: Listener) -> None:
+    def collect(self, run: str, folder: Path | None, into: Path, listener: Listener) -> Sequence[str]:
         self.calls.append("collect")
+        return self.out_of_reach
 
     def destroy(self, run: str, folder: Path | None, listener: Listener) -> Sequence[str]:
         self.calls.append("destroy")

@@ -20,7 +20,7 @@ from ..results.run_files import read_json
 from ..testbed.protocol import Testbed
 from ..testbed.run_listener import RunListener
 from ..testbed.stages import exit_of, stage_named
-from ..testbed.values import Stopped
+from ..testbed.values import Stopped, UnreachableError
 from .folder import SO_FAR, give_to_user
 from .hold import hold, hold_alone
 from .labs import NO_OPTIONS, LabOptions
@@ -41,6 +41,7 @@ def collect_run(
 
     Raises:
         RunBusyError: another process collects it, too.
+        UnreachableError: a lab host could not be reached; what the others have was fetched.
         FedsimError: its testbed has nothing of the run, fetching failed, or this user may not do it.
     """
     known = find_run(run)
@@ -95,7 +96,7 @@ def _collect(known: KnownRun, testbed: Testbed, target: Path, going_on: bool, co
     before = read_json(target / REPORT)
     with Progress(console, 0) as progress, RunListener(progress, "interrupted: stopping") as listener:
         try:
-            listener.run(lambda work_listener: testbed.collect(run, known.folder, target, work_listener))
+            missing = listener.run(lambda work_listener: testbed.collect(run, known.folder, target, work_listener))
         except Stopped as stopped:
             if stopped.failure is None:
                 raise FedsimError("interrupted", Exit.INTERRUPTED) from stopped
@@ -111,4 +112,9 @@ def _collect(known: KnownRun, testbed: Testbed, target: Path, going_on: bool, co
         if problem := try_publish(target, report):
             progress.note(problem, "yellow")
     give_to_user(target)
+    if missing:
+        raise UnreachableError(
+            f"{', '.join(missing)} could not be reached: what run {run} has there was not fetched; "
+            f"the rest is in {target}"
+        )
     return report

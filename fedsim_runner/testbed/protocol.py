@@ -44,8 +44,9 @@ class Testbed(Protocol):
         """Follow the course to its end. Missing steps of provisioning and opening are done first. Then all results are
         in the run folder and, without ``keep``, nothing is left elsewhere."""
 
-    def collect(self, run: str, folder: Path | None, into: Path, listener: Listener) -> None:
-        """Fetch what a run has produced so far; ``folder``: the run folder, if it is known."""
+    def collect(self, run: str, folder: Path | None, into: Path, listener: Listener) -> Sequence[str]:
+        """Fetch what a run has produced so far, and name the lab hosts that could not be reached. ``folder``: the run
+        folder, if it is known."""
 
     def destroy(self, run: str, folder: Path | None, listener: Listener) -> Sequence[str]:
         """Remove everything of a run and name what is left; safe to call twice, and without its folder."""

@@ -39,6 +39,8 @@ from ..values import Failure, Listener
 from .ansible_events import EventReader
 from .ansible_log import Log
 from .key_options import key_options
+from .remote.control_sockets import ANSIBLE_NAME, fits
+from .remote.tunnel import OPTIONS
 
 # Marks every process of one call.
 CALL_VARIABLE = "FEDSIM_CALL"
@@ -242,6 +244,7 @@ class _Environment:
             "TMPDIR": str(private),
             "ANSIBLE_LOCAL_TEMP": str(private),
             **_instead_of_home(private),
+            **_shared_connections(private),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_DEPRECATION_WARNINGS": "0",
             RUN_VARIABLE: run,
@@ -264,6 +267,16 @@ def _instead_of_home(private: Path) -> dict[str, str]:
     if os.access(folder if folder.exists() else folder.parent, os.W_OK):
         return {}
     return {"ANSIBLE_HOME": str(private), "ANSIBLE_REMOTE_TMP": str(private)}
+
+
+def _shared_connections(private: Path) -> dict[str, str]:
+    """Where sessions of ssh share a connection, if the path of Ansible's own folder for it is too long; or nowhere."""
+    folder = Path.home() / ".ansible"
+    if fits((private if _instead_of_home(private) else folder) / "cp", ANSIBLE_NAME):
+        return {}
+    if fits(private, ANSIBLE_NAME):
+        return {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(private)}
+    return {"ANSIBLE_SSH_ARGS": shlex.join(OPTIONS)}
 
 
 def _replace(environment: Mapping[str, str]) -> None:

@@ -35,6 +35,7 @@ from .docker_engine import lab_engine
 from .exec_session import Streams, run_inside
 from .lab_engines import TIMEOUT_S, Connect, LabEngines
 from .other_runs import beside_others
+from .playbook import PlaybookResult
 from .playbook_session import PlaybookSession
 from .privileges import check_privileges
 from .remote.probe import probe_lab_hosts
@@ -142,10 +143,11 @@ class DockerTestbed:
         with self._session_of(order, listener) as session:
             session.run("run_experiment.yml")
 
-    def collect(self, run: str, folder: Path | None, into: Path, listener: Listener) -> None:
-        """Run collect.yml."""
+    def collect(self, run: str, folder: Path | None, into: Path, listener: Listener) -> Sequence[str]:
+        """Run collect.yml, which goes on without lab hosts that cannot be reached."""
         with inventory_for(run, self._hosts, self._access) as lab:
-            self._play(run, into, lab, listener, "collect.yml")
+            result = self._play(run, into, lab, listener, "collect.yml")
+        return sorted({failure.host for failure in result.failures if failure.host is not None})
 
     def destroy(self, run: str, folder: Path | None, listener: Listener) -> Sequence[str]:
         """Run destroy.yml, which finds everything by label. Nothing is named for an Engine that does not answer."""
@@ -272,8 +274,8 @@ class DockerTestbed:
         lab = inventories(hosts_file, self._access, order.plan.lab_hosts)
         return PlaybookSession(order.run, order.folder, lab, listener, extra_vars, self._playbooks)
 
-    def _play(self, run: str, folder: Path, lab: LabInventories, listener: Listener, playbook: str) -> None:
+    def _play(self, run: str, folder: Path, lab: LabInventories, listener: Listener, playbook: str) -> PlaybookResult:
         check_privileges(self._hosts, self._access.keys)
         self._check_engine(run)
         with PlaybookSession(run, folder, lab, listener, {}, self._playbooks) as session:
-            session.run(playbook)
+            return session.run(playbook)

@@ -132,7 +132,7 @@ class ProcessTestbed:
         if outcome.status != "finished":
             raise Stopped("verdict", Failure("verdict", None, None, str(outcome.reason)))
 
-    def collect(self, run: str, folder: Path | None, into: Path, listener: Listener) -> None:
+    def collect(self, run: str, folder: Path | None, into: Path, listener: Listener) -> Sequence[str]:
         """Copy the run folder, into which participants write."""
         if folder is not None and folder != into:
             # It may be inside the folder.
@@ -140,6 +140,7 @@ class ProcessTestbed:
                 return [name for name in names if Path(where) / name == into]
 
             shutil.copytree(folder, into, ignore=itself, dirs_exist_ok=True)
+        return ()
 
     def destroy(self, run: str, folder: Path | None, listener: Listener) -> Sequence[str]:
         """End all processes of the run."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from fedsim_runner.runs.collect_outputs import collect_run
 from fedsim_runner.runs.hold import hold
 from fedsim_runner.runs.lifecycle import provision
 from fedsim_runner.runs.options import RunOptions
-from fedsim_runner.testbed.values import Listener
+from fedsim_runner.testbed.values import Listener, UnreachableError
 from tests.builders import experiment
 from tests.fake_testbed import FakeTestbed
 
@@ -30,9 +30,10 @@ class GoingOn(FakeTestbed):
 
     state = "running"
 
-    def collect(self, run: str, folder: Path | None, into: Path, listener: Listener) -> None:
-        super().collect(run, folder, into, listener)
+    def collect(self, run: str, folder: Path | None, into: Path, listener: Listener) -> Sequence[str]:
+        missing = super().collect(run, folder, into, listener)
         (into / "journal.jsonl").write_text('{"t": 1.0, "event": "gate_opened", "open_at": 1.0}\n', encoding="utf-8")
+        return missing
 
     def status(self, run: str) -> Mapping[str, Any] | None:
         return {"state": self.state, "devices": {}} if self.there.get(run) else None
@@ -85,6 +86,16 @@ def test_a_run_that_nobody_works_on_is_collected_into_its_folder(
     testbed.state = state
     report, folder = collect_run("x", console)
     assert (report["status"], folder) == ("running", tmp_path / "runs" / "x")
+
+
+def test_lab_hosts_that_could_not_be_reached_are_an_error_and_the_rest_is_kept(
+    testbed: GoingOn, console: Console, tmp_path: Path
+) -> None:
+    testbed.out_of_reach = ["two"]
+    with pytest.raises(UnreachableError, match="two could not be reached") as refused:
+        collect_run("x", console)
+    assert refused.value.exit == 3
+    assert (tmp_path / "runs" / "x" / "report.json").exists()
 
 
 @pytest.mark.parametrize(("status", "reason"), [("interrupted", "interrupted in stage course"), ("failed", "it broke")])

@@ -28,6 +28,7 @@ from fedsim_runner.temporary_folders import temporary_folder
 from fedsim_runner.user_folders import state_home
 
 from . import relay
+from .control_sockets import SSH_NAME, fits
 
 # sudo writes it to standard error when it wants a password; it must be nothing that a host would say by itself.
 PROMPT = "fedsim-sudo-password:"
@@ -37,8 +38,6 @@ OPTIONS = (
     *("-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"),
 )
 SHARED = ("-o", "ControlMaster=auto", "-o", "ControlPersist=60")
-SOCKET_NAME_MAX = 107  # of the kernel, sun_path
-CONTROL_NAME = 40 + 20  # ssh's %C, and what it appends while it makes the socket
 HANDSHAKE_S = 40
 CHUNK = 1 << 16
 
@@ -171,7 +170,7 @@ def ssh_options() -> tuple[str, ...]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError:
         return OPTIONS
-    if len(str(folder)) + CONTROL_NAME > SOCKET_NAME_MAX:
+    if not fits(folder, SSH_NAME):
         return OPTIONS
     return (*OPTIONS, *SHARED, "-o", f"ControlPath={folder}/%C")
 
