@@ -53,6 +53,8 @@ BAD = (
     LinkFailed,
     LinkRestored,
 )
+# What each lab host of a run has of its own.
+OF_LAB_HOSTS = (AgentStarted, GateOpened, LinksMeasured, LinksUnshaped, LoadingStarted)
 # Names of results, the first of which that there is counts. Trees have a loss that is no mean over samples.
 SHOWN_RESULTS = (
     ("accuracy", ("test_acc",)),

@@ -26,7 +26,7 @@ from ..contract.events import (
 )
 from ..contract.lenient import number
 from .course_now import CourseNow, DeviceNow, count_states
-from .event_lines import BAD, DOUBTFUL, Missed, describe_event, describe_round
+from .event_lines import BAD, DOUBTFUL, OF_LAB_HOSTS, Missed, describe_event, describe_round
 from .keys import Key, Keys
 from .live import CourseView, Window
 from .round_lines import RoundLines
@@ -52,6 +52,7 @@ class Progress:
         run: str = "",
         devices: Sequence[DeviceNow] = (),
         live_stages: Collection[str] = (),
+        on_several: bool = False,
     ) -> None:
         """Create it; nothing is shown yet.
 
@@ -60,10 +61,12 @@ class Progress:
             unshaped: it is known from the start that no links will be in force.
             devices: the devices as planned, before any event.
             live_stages: stages in which devices are working, so that a terminal shows each device.
+            on_several: the run has several lab hosts, so lines about one of them say which.
         """
         self._console = console
         self._total_rounds = total_rounds
         self._unshaped = unshaped
+        self._on_several = on_several
         self._lock = threading.RLock()
         self._line = StatusLine(console)
         self._state = CourseState()
@@ -138,6 +141,8 @@ class Progress:
             if not isinstance(typed, ClientResult):  # frequent, and not drawn
                 self._update()  # first, as printing draws the view again
             if line is not None:
+                if self._on_several and isinstance(typed, OF_LAB_HOSTS) and typed.lab_host:
+                    line = f"{typed.lab_host}: {line}"
                 style = "red" if isinstance(typed, BAD) else "yellow" if isinstance(typed, DOUBTFUL) else None
                 self.note("  " + line, style)
             self._rounds.add(typed)

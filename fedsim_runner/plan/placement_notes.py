@@ -76,9 +76,8 @@ def describe_placement(
         if without_gpu:
             held = describe_taken(host, lambda taken: len(taken.gpu_ids), lambda count: f"{count:g} of its GPUs")
             also = f" ({held})" if held else ""
-            notes.append(
-                f"lab host {host.name} has no GPU for {join_names(without_gpu)}{also}: they compute on the CPU"
-            )
+            compute = "it computes" if len(without_gpu) == 1 else "they compute"
+            notes.append(f"lab host {host.name} has no GPU for {join_names(without_gpu)}{also}: {compute} on the CPU")
         foreign = [item for item in here if item.device.type.arch != host.arch]
         if foreign:
             names = join_names([item.device.name for item in foreign])

@@ -126,6 +126,7 @@ def _begun_run(
         run=plan.run,
         devices=planned_devices(plan),
         live_stages={stage.name for stage in traits.stages if stage.live},
+        on_several=len({item.lab_host for item in plan.placed}) > 1,
     )
     with progress, RunListener(progress, traits.on_interrupt, needs_output=True) as listener:
         _show_plan(console, progress, prepared, testbed)

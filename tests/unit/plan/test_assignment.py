@@ -129,7 +129,7 @@ def test_a_gpu_of_another_run_is_not_given_out() -> None:
     plan = make_plan(study, [lab_host(gpu_ids=("0", "1"), taken=(taken,))], "r")
     assert [item.gpu_ids for item in plan.placed] == [(), ("0",), ()]
     assert (
-        "lab host lab1 has no GPU for phone-2 (run first of user ada holds 1 of its GPUs): they compute on the CPU"
+        "lab host lab1 has no GPU for phone-2 (run first of user ada holds 1 of its GPUs): it computes on the CPU"
         in plan.notes
     )
 
