@@ -96,12 +96,22 @@ class OwnEngine:
         return True
 
 
+def _await_namespaces(pid: int) -> None:
+    """Wait until a process has namespaces of its own: in the machine's, the Engine would remove its bridge."""
+    end = time.monotonic() + STARTS_WITHIN_S
+    for kind in ("net", "mnt"):
+        while Path(f"/proc/{pid}/ns/{kind}").readlink() == Path(f"/proc/self/ns/{kind}").readlink():
+            assert time.monotonic() < end, f"process {pid} shares the machine's {kind} namespace"
+            time.sleep(0.01)
+
+
 @contextlib.contextmanager
 def own_engine() -> Iterator[OwnEngine]:
     """An Engine that is not running yet. Its containers end with the block."""
     # A short name: the path of a socket takes 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="fsown-", dir="/tmp"))
     holder = subprocess.Popen(["unshare", "--net", "--mount", "--propagation", "private", "sleep", "3600"])
+    _await_namespaces(holder.pid)
     engine = OwnEngine(folder, holder)
     engine.keep_containers(False)
     try:
