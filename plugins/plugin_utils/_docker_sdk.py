@@ -31,5 +31,6 @@ def pack_sdk() -> str:
 
 def _folder_of(package: str) -> Path:
     found = importlib.util.find_spec(package)
-    assert found is not None and found.origin is not None, f"{package} is installed with fedsim-runner"
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError(f"{package}, which is installed with fedsim-runner, is missing")
     return Path(found.origin).parent

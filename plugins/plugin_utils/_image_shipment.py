@@ -18,7 +18,7 @@ from pathlib import Path
 from queue import Full, Queue
 from typing import Any
 
-from ansible_collections.fedsim.testbed.plugins.plugin_utils._remote_program import Host
+from ansible_collections.fedsim.testbed.plugins.plugin_utils._remote_program import Host, input_of, output_of
 
 FRAME = struct.Struct(">II")
 ARCHIVE = b"fedsim-archive\n"
@@ -221,25 +221,22 @@ class _Receiver:
 
 
 def _close_input(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None
-    process.stdin.close()
+    input_of(process).close()
     process.stdin = None  # or communicate() would use it
 
 
 def _write(process: subprocess.Popen[bytes], data: bytes) -> None:
-    assert process.stdin is not None
-    view = memoryview(data)
+    view, target = memoryview(data), input_of(process)
     while view:
-        view = view[process.stdin.write(view) :]
+        view = view[target.write(view) :]
 
 
 def _read(process: subprocess.Popen[bytes], size: int) -> bytes:
-    assert process.stdout is not None
-    parts = []
+    parts, source = [], output_of(process)
     while size:
-        if not select.select([process.stdout], [], [], SILENT_S)[0]:
+        if not select.select([source], [], [], SILENT_S)[0]:
             raise EOFError(f"nothing came for {SILENT_S} s")
-        part = process.stdout.read(min(size, 1 << 20))
+        part = source.read(min(size, 1 << 20))
         if not part:
             raise EOFError("it ended early")
         parts.append(part)

@@ -12,7 +12,7 @@ import shlex
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.text.converters import to_text
@@ -47,12 +47,25 @@ class Host:
         process = subprocess.Popen(
             self.command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        assert process.stdin is not None
         password = f"{self.password}\n".encode() if self.password else b""
         head = START + f"{len(text)}\n".encode() + text + json.dumps(request).encode() + b"\n"
         with contextlib.suppress(BrokenPipeError):  # it has ended already: its output says why
-            process.stdin.write(password + head)
+            input_of(process).write(password + head)
         return process
+
+
+def input_of(process: subprocess.Popen[bytes]) -> IO[bytes]:
+    """Return the pipe to a program that was started with one."""
+    if process.stdin is None:
+        raise AssertionError("the program has no pipe for its input")
+    return process.stdin
+
+
+def output_of(process: subprocess.Popen[bytes]) -> IO[bytes]:
+    """Return the pipe from a program that was started with one."""
+    if process.stdout is None:
+        raise AssertionError("the program has no pipe for its output")
+    return process.stdout
 
 
 def build_command(connection: Any, play_context: Any, python: str) -> list[str]:
