@@ -101,7 +101,7 @@ def without_durations(result: dict[str, Any]) -> dict[str, Any]:
     """A result without what differs from call to call."""
     stable = {key: value for key, value in result.items() if key not in ("seconds", "exception", "invocation")}
     if "lab_host" in stable:
-        stable["lab_host"] = {**stable["lab_host"], "disk_free_bytes": 0}
+        stable["lab_host"] = {**stable["lab_host"], "disk_free_bytes": 0, "memory_free_bytes": 0}
     return stable
 
 
