@@ -15,7 +15,10 @@ nox.options.sessions = ["lint", "types", "tests"]
 # Whole runs of the command wait for the Engine and for timeouts most of the time; there are as many at a time as cores.
 WHOLE_RUNS = ("-m", "(e2e or faults) and not alone", "tests/e2e", "tests/faults")
 SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", *WHOLE_RUNS)
-ONE_BY_ONE = ("-m", "not (e2e or faults) or alone")
+# These start programs that compute (FederatedScope and torch, where the machine has them), and judge no times.
+ENGINES = "tests/unit/engines"
+ON_ALL_CORES = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", ENGINES)
+ONE_BY_ONE = ("-m", "not (e2e or faults) or alone", f"--ignore={ENGINES}")
 # Thousands of tests of timers, threads and kernels: one that a busy machine disturbed must not discard the whole run.
 # It is run once more, and named in the summary (RERUN) as a fault of the test to fix. A test that hung is not.
 ONCE_MORE = ("--reruns", "1", "--rerun-except", "Timeout", "-raR")
@@ -71,7 +74,7 @@ def tests(session: nox.Session) -> None:
         _python(session, "pytest", *session.posargs)
         return
     failed = []
-    for options in (SIDE_BY_SIDE, ONE_BY_ONE):
+    for options in (SIDE_BY_SIDE, ON_ALL_CORES, ONE_BY_ONE):
         try:
             _python(session, "pytest", *ONCE_MORE, *options)
         except CommandFailed:
