@@ -30,7 +30,7 @@ def on_a_lab(verb: Callable[..., int]) -> Callable[..., int]:
         words = {parameter.name: given.pop(parameter.name) for parameter in shared}
         return verb(lab=_lab_options(**words), **given)
 
-    with_lab.__signature__ = own.replace(parameters=[*others, *shared])  # type: ignore[attr-defined]
+    with_lab.__signature__ = own.replace(parameters=[*others, *shared])  # type: ignore[attr-defined]  # inspect reads it
     with_lab.__annotations__ = {one.name: one.annotation for one in (*others, *shared)}
     # Or typer would look for the parameters of the verb itself.
     del with_lab.__wrapped__

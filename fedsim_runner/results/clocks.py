@@ -15,7 +15,7 @@ from typing import Any, Self
 from ..contract.course_state import ONLY_HOST
 from ..contract.events import ClockMeasured, Event, parse_line
 
-# From this difference on, people are told: what else compares times of several machines is wrong by so much.
+# From this difference on, the report says so: what else compares times of several machines is wrong by so much.
 FAR_APART_S = 0.05
 # From this bound on, delays between lab hosts are not known well enough to be compared.
 UNSURE_S = 0.01

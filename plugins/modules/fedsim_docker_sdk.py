@@ -38,7 +38,7 @@ folder:
   description: The folder that Python finds the packages in.
   returned: always
   type: str
-  sample: /root/.cache/fedsim/docker-sdk
+  sample: /home/ops/.cache/fedsim/docker-sdk
 """
 
 import base64

@@ -1,7 +1,7 @@
 """The channel's end on the server's lab host: it takes what the other agents report, and tells all of them one state.
 
 What an agent reports is numbered and repeated until it was acknowledged, so a connection that breaks loses nothing.
-What it is told is the whole state each time, so the last one that arrives is enough. Both begin anew with each
+What it gets is the whole state each time, so the last one that arrives is enough. Both begin anew with each
 agent's process, which its ``life`` stands for.
 """
 
@@ -172,7 +172,7 @@ class Hub:
                 elif key.fileobj is self._woken:
                     self._woken.recv(_CHUNK)
                 else:
-                    self._serve(self._connections[key.fileobj], events)  # type: ignore[index]
+                    self._serve(self._connections[key.fileobj], events)  # type: ignore[index]  # a socket
             with self._lock:
                 state = self._state
             if state is not published:

@@ -139,7 +139,7 @@ class CourseState:
         gate_skew: how far apart lab hosts opened the gate, once all have.
         lost_hosts: the lab hosts that were given up, with the reasons.
         ends: how the course ended, according to each lab host's agent that judges it.
-        heard_ends: how it ended, according to each of those that were only told, or were cut off.
+        heard_ends: how it ended, according to each of those that only learnt of it, or were cut off.
         events: how many there have been so far.
         last_t: time of the latest one.
     """

@@ -1,4 +1,4 @@
-"""What lines about images on their way to lab hosts begin with, by which they are told apart in Ansible's output."""
+"""What lines about images on their way to lab hosts begin with, by which they are recognised in Ansible's output."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def numbers(client: docker.DockerClient) -> set[int]:
 
 
 def _host_config(volume: str, addresses: Mapping[str, str]) -> dict[str, Any]:
-    """All that a Docker Engine inside needs. ``--privileged`` fails where CAP_SYS_RESOURCE cannot be had."""
+    """All that a Docker Engine inside needs. ``--privileged`` fails where CAP_SYS_RESOURCE is not granted."""
     return {
         "CapAdd": ["ALL"],
         "CapDrop": ["SYS_RESOURCE"],
