@@ -47,6 +47,21 @@ class Taken:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """What a run has of a lab host since it was last brought up.
+
+    Attributes:
+        cpu_factor: with which its devices' cpus were scaled, over the whole lab.
+        cpus: the limit of each of its devices there, by name; None: not limited.
+        gpu_ids: the GPUs that each of its devices there was given, by name.
+    """
+
+    cpu_factor: float
+    cpus: Mapping[str, float | None] = field(default_factory=dict)
+    gpu_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class LabHost:
     """What placement needs to know of a lab host, and how plays and Engine calls reach it.
 
@@ -55,6 +70,7 @@ class LabHost:
         gpu_ids: GPUs as the Engine calls them, by number or UUID.
         labels: what tells it from others; experiment files ask for them.
         taken: what other runs hold of it.
+        standing: what the planned run itself has of it already; None: nothing.
         tasks: processes and threads that its kernel allows; 0: unknown.
         overhead: what each device takes there besides its participant; the testbed knows it.
         connection: Ansible's connection plugin.
@@ -73,6 +89,7 @@ class LabHost:
     gpu_ids: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     taken: tuple[Taken, ...] = ()
+    standing: Standing | None = None
     memory_free_bytes: int = 0
     tasks: int = 0
     overhead: DeviceOverhead = DeviceOverhead()

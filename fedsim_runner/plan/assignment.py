@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..lab.host import LabHost
 from ..spec.experiment import Device, Experiment
+from .gpus import free_gpus
 from .host_load import free_memory_bytes, resident_bytes
 from .other_runs import RESERVED_CPU_SHARE
 
@@ -36,12 +37,6 @@ class _Room:
         self.gpus -= min(self.gpus, device.type.gpus)
 
 
-def free_gpus(host: LabHost) -> list[str]:
-    """The GPUs of a lab host that no other run has."""
-    held = {gpu for taken in host.taken for gpu in taken.gpu_ids}
-    return [gpu for gpu in host.gpu_ids if gpu not in held]
-
-
 def may_carry(host: LabHost, device: Device) -> bool:
     """Whether a lab host is the one that a device asks for, or has the labels that it asks for."""
     return device.lab_host in (None, host.name) and device.lab_labels.items() <= host.labels.items()
@@ -50,21 +45,33 @@ def may_carry(host: LabHost, device: Device) -> bool:
 def assign(experiment: Experiment, hosts: Sequence[LabHost]) -> dict[str, str]:
     """Choose a lab host for each device; the result is lab host names by device name.
 
-    Devices that may go to some lab hosts only are first, then those with the most cpus. Each goes to one that has
-    memory for it, its architecture and its GPUs, in this order, if there is one; among these to the one with the most
-    nominal cpus left (``spread``), or to the first that has enough (``pack``); by name among equals. Devices of a kind
-    are then dealt out in the order of the file, so that those on a lab host follow each other: files name them by
-    ranges.
+    A device that stands on a lab host since an earlier ``up`` of its run stays there as long as it may be there and
+    fits, whether or not other runs have ended since.
+
+    Of the others, devices that may go to some lab hosts only are first, then those with the most cpus. Each goes to one
+    that has memory for it, its architecture and its GPUs, in this order, if there is one; among these to the one with
+    the most nominal cpus left (``spread``), or to the first that has enough (``pack``); by name among equals. Devices
+    of a kind are then dealt out in the order of the file, so that those on a lab host follow each other: files name
+    them by ranges.
     """
     packs = experiment.placement == "pack"
     factor = (experiment.cpu_factor or 1.0) if packs else 1.0
     rooms = [_Room.of(host, factor) for host in sorted(hosts, key=lambda host: host.name)]
     rank = _pack(rooms) if packs else _spread
-    assigned: dict[str, str] = {}
-    for kind in _kinds(experiment.devices):
+    assigned = dict(_stay(experiment.devices, rooms))
+    for kind in _kinds([device for device in experiment.devices if device.name not in assigned]):
         names = _place(kind, [room for room in rooms if may_carry(room.host, kind[0])], rank)
         assigned.update((device.name, name) for device, name in zip(kind, sorted(names), strict=True))
     return assigned
+
+
+def _stay(devices: Sequence[Device], rooms: Sequence[_Room]) -> Iterator[tuple[str, str]]:
+    stands_in = {name: room for room in rooms if room.host.standing for name in room.host.standing.cpus}
+    for device in devices:
+        room = stands_in.get(device.name)
+        if room and may_carry(room.host, device) and not _lacks(room, device)[0]:
+            room.take(device)
+            yield device.name, room.host.name
 
 
 def _place(kind: Sequence[Device], rooms: Sequence[_Room], rank: Callable[[_Room, Device], _Rank]) -> list[str]:

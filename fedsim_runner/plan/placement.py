@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ..contract.compute_threads import threads_for
 from ..contract.cpu_limit import LEAST_CPUS
@@ -11,7 +11,8 @@ from ..lab.host import LabHost
 from ..spec.experiment import Experiment
 from .addresses import choose_subnet
 from .approximate_links import describe_approximations, describe_edges, describe_refusals
-from .assignment import assign, free_gpus
+from .assignment import assign
+from .gpus import give_gpus
 from .host_load import describe_tightness, expected_load, refuse_too_little_memory
 from .model import PlacedDevice, Plan, group_by_host
 from .other_runs import usable_cpus
@@ -46,15 +47,13 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
     factor = _choose_cpu_factor(experiment, ordered_hosts, assigned)
     subnet = choose_subnet(len(experiment.devices))
     by_name = {host.name: host for host in ordered_hosts}
-    gpus_left = {host.name: free_gpus(host) for host in ordered_hosts}
+    gpus = give_gpus(experiment.devices, by_name, assigned)
 
     placed = []
     ordered_devices = (experiment.server, *experiment.clients)
     for index, device in enumerate(ordered_devices):
         host = by_name[assigned[device.name]]
         cpus = round(device.type.cpus * factor, 5)
-        left = gpus_left[host.name]
-        gpu_ids, gpus_left[host.name] = left[: device.type.gpus], left[device.type.gpus :]
         placed.append(
             PlacedDevice(
                 device=device,
@@ -63,7 +62,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
                 port=SERVER_PORT if device.role == "server" else CLIENT_PORT,
                 cpus=cpus,
                 threads=threads_for(cpus),
-                gpu_ids=tuple(gpu_ids),
+                gpu_ids=gpus[device.name],
                 index=index,
             )
         )
@@ -84,6 +83,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
         notes=(
             *experiment.notes,
             *(f"lab host {host.name} is left out: {host.missing}" for host in missing),
+            *_describe_kept_factor(experiment, ordered_hosts, assigned, factor),
             *describe_placement(placed, ordered_hosts, by_host, factor),
             *describe_refusals(experiment, placed),
             *describe_varying_links(experiment, placed),
@@ -95,17 +95,46 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
     )
 
 
-def _choose_cpu_factor(experiment: Experiment, hosts: Sequence[LabHost], assigned: dict[str, str]) -> float:
+def _nominal_cpus(experiment: Experiment, hosts: Sequence[LabHost], assigned: dict[str, str]) -> dict[str, float]:
     nominal = {host.name: 0.0 for host in hosts}
     for device in experiment.devices:
         nominal[assigned[device.name]] += device.type.cpus
+    return nominal
+
+
+def _fitting_factor(hosts: Sequence[LabHost], nominal: dict[str, float]) -> float:
+    fits = min((usable_cpus(host) / nominal[host.name] for host in hosts if nominal[host.name]), default=1.0)
+    return min(1.0, math.floor(fits * 10_000) / 10_000)
+
+
+def _describe_kept_factor(
+    experiment: Experiment, hosts: Sequence[LabHost], assigned: dict[str, str], factor: float
+) -> Iterator[str]:
+    fits = _fitting_factor(hosts, _nominal_cpus(experiment, hosts, assigned))
+    if experiment.cpu_factor is None and factor < fits:
+        yield (
+            f"the run is up and keeps its cpu factor {factor:g}, though {fits:g} would fit now: end it with "
+            "`fedsim-provision down` first to have the factor computed again"
+        )
+
+
+def _standing_factor(experiment: Experiment, hosts: Sequence[LabHost], assigned: dict[str, str]) -> Iterator[float]:
+    # Other runs may have gone since the run was brought up: its devices, if they are the same, are as fast as then.
+    standing = {host.name: host.standing for host in hosts if host.standing}
+    for factor in {there.cpu_factor for there in standing.values()}:
+        if all(
+            (there := standing.get(assigned[device.name])) is not None
+            and there.cpus.get(device.name) == round(device.type.cpus * factor, 5)
+            for device in experiment.devices
+        ):
+            yield factor
+
+
+def _choose_cpu_factor(experiment: Experiment, hosts: Sequence[LabHost], assigned: dict[str, str]) -> float:
+    nominal = _nominal_cpus(experiment, hosts, assigned)
     factor = experiment.cpu_factor
     if factor is None:
-        fits = min(
-            (usable_cpus(host) / nominal[host.name] for host in hosts if nominal[host.name]),
-            default=1.0,
-        )
-        factor = min(1.0, math.floor(fits * 10_000) / 10_000)
+        factor = min(_fitting_factor(hosts, nominal), *_standing_factor(experiment, hosts, assigned), 1.0)
     smallest = min(experiment.devices, key=lambda device: device.type.cpus)
     if smallest.type.cpus * factor < LEAST_CPUS:
         asked = sum(nominal.values())

@@ -1,20 +1,21 @@
-"""What other runs hold of a lab host, as their agents say."""
+"""What other runs hold of a lab host, and the planned run itself, as their agents say."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from fedsim_runner.contract.agent_calls import Call, Holds
-from fedsim_runner.lab.host import LabHost, Taken
+from fedsim_runner.lab.host import LabHost, Standing, Taken
 
 from ..values import UnreachableError
 from .docker_engine import LabEngine
 
 
 def beside_others(host: LabHost, engine: LabEngine, run: str | None) -> LabHost:
-    """Return a lab host with what runs other than ``run`` hold of it."""
-    found = replace(host, taken=taken_by_others(engine, run))
+    """Return a lab host with what runs other than ``run`` hold of it, and what ``run`` has there already."""
+    found = replace(host, taken=taken_by_others(engine, run), standing=_standing(engine, run))
     # What the run itself has taken so far would count twice.
     carries = run is not None and engine.containers(run, "device")
     return replace(found, memory_free_bytes=0) if carries else found
@@ -33,11 +34,8 @@ def _held(engine: LabEngine, run: str | None) -> Iterator[Taken]:
     made = engine.agents()
     own = made.get(run) if run is not None else None
     for other in sorted(made.keys() - {run}):
-        try:
-            answer = engine.ask_agent(other, _CALL)
-        except UnreachableError:
-            continue  # it is about to end, or says nothing: what it holds is not known
-        if answer is None or "gpu_ids" not in answer:  # agents of earlier versions do not know the call
+        answer = _ask(engine, other)
+        if "gpu_ids" not in answer:  # agents of earlier versions do not know the call
             continue
         came_later = own is not None and made[other] > own
         taken = Taken(
@@ -49,6 +47,26 @@ def _held(engine: LabEngine, run: str | None) -> Iterator[Taken]:
         )
         if taken.cpus or taken.memory_bytes or taken.gpu_ids:
             yield taken
+
+
+def _standing(engine: LabEngine, run: str | None) -> Standing | None:
+    answer = {} if run is None else _ask(engine, run)
+    if "devices" not in answer:
+        return None
+    devices = answer["devices"]
+    return Standing(
+        float(answer["cpu_factor"]),
+        {name: device["cpus"] for name, device in devices.items()},
+        {name: tuple(device["gpu_ids"]) for name, device in devices.items()},
+    )
+
+
+def _ask(engine: LabEngine, run: str) -> Mapping[str, Any]:
+    """Return what an agent says; empty: there is none, or it is about to end, and what its run holds is not known."""
+    try:
+        return engine.ask_agent(run, _CALL) or {}
+    except UnreachableError:
+        return {}
 
 
 _CALL: Call = Holds()

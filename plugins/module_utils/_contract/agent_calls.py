@@ -152,11 +152,23 @@ class JoinedAnswer(TypedDict):
 
 
 class HoldsAnswer(TypedDict):
-    """What a run's devices on a lab host were given; nothing after the course. ``user``: who started it, if known."""
+    """What a run's devices on a lab host were given; nothing after the course. ``user``: who started it, if known.
+
+    ``cpu_factor`` and ``devices`` are there after the course, too: the next ``up`` of the same run plans with them.
+    """
 
     user: str
     cpus: float
     memory_bytes: int
+    gpu_ids: list[str]
+    cpu_factor: float
+    devices: dict[str, AllottedAnswer]
+
+
+class AllottedAnswer(TypedDict):
+    """What one device was given. ``cpus`` None: it is not limited."""
+
+    cpus: float | None
     gpu_ids: list[str]
 
 

@@ -20,6 +20,15 @@ def test_a_run_holds_what_its_devices_were_given_until_its_course_is_over(tmp_pa
         device("pi-2", index=2, cpus=None),
     )
     state.device_file.write_text(replace(device_file(*devices), expected_memory_bytes=77).as_text())
+    given = {
+        "cpu_factor": 1.0,
+        "devices": {
+            "server": {"cpus": 1.0, "gpu_ids": []},
+            "pi-1": {"cpus": 0.5, "gpu_ids": ["0", "GPU-8f"]},
+            "pi-2": {"cpus": None, "gpu_ids": []},
+        },
+    }
     held = {"user": "ada", "cpus": 1.5, "memory_bytes": 77, "gpu_ids": ["0", "GPU-8f"]}
-    assert what_is_held(state, course_ended=False) == held
-    assert what_is_held(state, course_ended=True) == {"user": "ada", "cpus": 0.0, "memory_bytes": 0, "gpu_ids": []}
+    assert what_is_held(state, course_ended=False) == held | given
+    nothing = {"user": "ada", "cpus": 0.0, "memory_bytes": 0, "gpu_ids": []}
+    assert what_is_held(state, course_ended=True) == nothing | given

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fedsim_runner.lab.host import Taken
+from fedsim_runner.lab.host import Standing, Taken
 from fedsim_runner.testbed.docker.docker_engine import AgentSilentError
-from fedsim_runner.testbed.docker.other_runs import taken_by_others
+from fedsim_runner.testbed.docker.other_runs import beside_others, taken_by_others
+from tests.builders import lab_host
 from tests.fake_engine import FakeEngine
 
 FIRST = {"user": "ada", "cpus": 1.5, "memory_bytes": 7, "gpu_ids": ["0"]}
@@ -39,3 +40,12 @@ def test_runs_that_hold_nothing_and_agents_that_do_not_know_the_call_or_are_sile
     over = {"user": "ada", "cpus": 0.0, "memory_bytes": 0, "gpu_ids": []}
     engine = Engine(answers={"over": over, "older": {"error": "no command"}, "silent": FIRST})
     assert taken_by_others(engine, "own") == ()  # type: ignore[arg-type]
+
+
+def test_a_run_that_is_up_says_what_it_has_itself() -> None:
+    devices = {"pi-1": {"cpus": 0.5, "gpu_ids": ["0"]}, "pi-2": {"cpus": None, "gpu_ids": []}}
+    engine = FakeEngine(answers={"own": {**FIRST, "cpu_factor": 0.5, "devices": devices}, "older": FIRST})
+    has = Standing(0.5, {"pi-1": 0.5, "pi-2": None}, {"pi-1": ("0",), "pi-2": ()})
+    assert beside_others(lab_host(), engine, "own").standing == has  # type: ignore[arg-type]
+    for run in (None, "older", "not-up"):
+        assert beside_others(lab_host(), engine, run).standing is None  # type: ignore[arg-type]
