@@ -427,8 +427,8 @@ class Agent:
             self._lab_network.measure(settings)
         with self._lock:
             answer = self._gatekeeper.apply(self._settings, names, check)
-            note = self._lab_network.too_long
-            return answer if note is None else {**answer, "too_long": note}
+            notes = self._lab_network.delays_off
+            return {**answer, "delays_off": notes} if notes else answer
 
     def _read_settings(self) -> RunSettings:
         """Read the device file again."""

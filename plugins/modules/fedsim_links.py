@@ -154,8 +154,8 @@ def work(call: Call) -> dict[str, Any]:
         return build_device_answer("links", build_link_results(names, None), backend=None)
     chosen = tuple(names) if call.params["devices"] else None
     answer = call_agent(call.client, agent, ApplyLinks(call.check, chosen))
-    if "too_long" in answer:
-        call.warn(answer["too_long"])
+    for note in answer.get("delays_off", ()):
+        call.warn(note)
     results = build_link_results(names, answer)
     values: dict[str, Any] = {"backend": answer.get("backend")}
     verify = content.get("verify", "warn") if call.params["measure"] and not call.check else "off"

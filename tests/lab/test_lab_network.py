@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from fedsim_runner.agent.lab_network.vxlan import BRIDGE
 from fedsim_runner.agent.links import netns, rtnetlink
 from fedsim_runner.agent.links.wiring import mac_address, vxlan_name
 from fedsim_runner.contract import events
+from fedsim_runner.contract.device_file import DeviceFile, LabMember
 from fedsim_runner.contract.lab_network import IDS, PORT, LabNetworkError
 from fedsim_runner.contract.link import INTERFACE, Link, Links
 from tests.lab.joined import Host, Hosts, joined
@@ -153,45 +155,78 @@ def test_only_lab_hosts_of_the_run_can_send_to_it(hosts: Hosts) -> None:
         assert received(north) == before + 2
 
 
-def test_what_is_real_is_taken_off_the_emulated_delay(tmp_path: Path, hosts: Hosts) -> None:
-    links = {"b": Links(Link(delay_us=30_000), Link(delay_us=30_000)), "c": Links(Link(), Link())}
-    with joined(tmp_path, CARRIED, run="slow", on=hosts, links=links) as slow:
-        settled = slow.settle()
-        for host in slow.hosts.values():
-            host.join(settled)
-        for host in slow.hosts.values():
-            with host.inside():
-                host.lab_network.measure(host.settings)
-        way = {event.peer: event.one_way_us for event in recorded(slow, "north", events.LabHostReached)}
-        assert set(way) == {"south", "west"}
-        assert all(value is not None and 0 < value < 100_000 for value in way.values())
-        of_south = recorded(slow, "south", events.LabHostReached)
-        assert [event.peer for event in of_south] == ["north"]
-        taken = of_south[0].one_way_us
-        b = slow["south"].links.now(slow["south"].settings.links).devices[0]
-        assert (b.up.delay_us, b.down.delay_us) == (30_000 - taken, 30_000 - taken)
-        server = slow["south"].links.now(slow["south"].settings.links).peers[0]
-        assert (server.up.delay_us, server.down.delay_us) == (0, 0)
+def test_what_is_between_lab_hosts_is_measured(hosts: Hosts) -> None:
+    hosts.up()
+    way = {event.peer: event.one_way_us for event in recorded(hosts, "north", events.LabHostReached)}
+    assert set(way) == {"south", "west"}
+    assert all(value is not None and 0 < value < 100_000 for value in way.values())
+    assert [event.peer for event in recorded(hosts, "south", events.LabHostReached)] == ["north"]
+
+
+#: How long packets are said to be under way from each lab host to any other.
+WAYS_US = {"north": 30_000, "south": 20_000, "west": 10_000}
+
+
+def say_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(members: Sequence[LabMember], *_: object) -> list[Reached]:
+        return [Reached(one.name, WAYS_US[one.name]) for one in members]
+
+    monkeypatch.setattr("fedsim_runner.agent.lab_network.delays.measure", measure)
+
+
+def where_clients_talk(backend: str) -> Callable[[DeviceFile], DeviceFile]:
+    return lambda found: replace(found, link_backend=backend, course=replace(found.course, clients_talk=True))
+
+
+def test_what_is_real_is_taken_off_between_all_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    say_ways(monkeypatch)
+    slow = Links(Link(delay_us=50_000), Link(delay_us=30_000))
+    carried = {"north": ["server", "a"], "south": ["b", "d"], "west": ["c"]}
+    links = dict.fromkeys(("a", "b", "c", "d"), slow)
+    with joined(tmp_path, carried, links=links, changed=where_clients_talk("userspace")) as hosts:
+        hosts.up()
+        for source, target in itertools.permutations(["server", "a", "b", "c", "d"], 2):
+            asked_us = (source != "server") * 50_000 + (target != "server") * 30_000
+            if (there := hosts.host_of(source)) is not hosts.host_of(target):
+                asked_us -= WAYS_US[there.name]
+            measured = sorted(seconds for seconds, _ in hosts.one_way_s(source, target, count=5))
+            assert measured[2] == pytest.approx(asked_us / 1e6, abs=0.008), (source, target)
+        assert [recorded(hosts, name, events.LinksTooLong) for name in carried] == [[], [], []]
+        assert hosts["south"].apply()["changed"] is False
+
+
+def test_elsewhere_the_way_to_the_server_is_taken_off_the_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say_ways(monkeypatch)
+    links = {name: Links(Link(delay_us=50_000), Link(delay_us=40_000)) for name in ("b", "d")}
+    carried = {"north": ["server"], "south": ["b", "d"]}
+    with joined(tmp_path, carried, links=links, changed=where_clients_talk("auto")) as hosts:
+        settled = replace(hosts.settle(), backends={"north": "another", "south": "userspace"})
+        south = hosts["south"]
+        south.join(settled)
+        south.lab_network.measure(south.settings)
+        now = [(one.up.delay_us, one.down.delay_us) for one in south.links.now(south.settings.links).devices]
+        assert now == [(20_000, 10_000)] * 2
+        assert recorded(hosts, "south", events.ClientsTooClose) == [
+            events.ClientsTooClose(("b", "d"), 30_000, lab_host="south")
+        ]
+        assert south.lab_network.delays_off
 
 
 def test_a_delay_that_is_shorter_than_the_real_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = [Reached("north", 20_000)]
-    monkeypatch.setattr("fedsim_runner.agent.lab_network.delays.measure", lambda *_: found)
+    say_ways(monkeypatch)
     links = {
-        "b": Links(Link(delay_us=30_000), Link(delay_us=18_000)),
-        "d": Links(Link(delay_us=30_000), Link(delay_us=19_500)),
+        "b": Links(Link(delay_us=50_000), Link(delay_us=28_000)),
+        "d": Links(Link(delay_us=50_000), Link(delay_us=29_500)),
     }
     with joined(tmp_path, {"north": ["server"], "south": ["b", "d"]}, run="far", links=links) as far:
         settled, south = far.settle(), far["south"]
         south.join(settled)
         with south.inside():
             south.lab_network.measure(south.settings)
-        assert recorded(far, "south", events.LinksTooLong) == [events.LinksTooLong(("b",), 20_000, lab_host="south")]
-        assert south.lab_network.too_long is not None
-        now = {
-            one.device: (one.up.delay_us, one.down.delay_us) for one in south.links.now(south.settings.links).devices
-        }
-        assert now == {"b": (10_000, 0), "d": (10_000, 0)}
+        assert recorded(far, "south", events.LinksTooLong) == [events.LinksTooLong(("b",), 30_000, lab_host="south")]
+        assert len(south.lab_network.delays_off) == 1
 
 
 def test_a_lab_host_that_does_not_answer_is_named(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:

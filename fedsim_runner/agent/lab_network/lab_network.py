@@ -27,6 +27,7 @@ from ..host import programs
 from ..host.network_container import NetworkContainer
 from ..links import backends, netns
 from ..links.joined import Joined
+from ..links.profile import Profile
 from ..links.run_links import NoNetworkError, RunLinks
 from ..links.run_namespace import RunNamespace
 from ..links.wiring import mac_address, vxlan_name
@@ -51,7 +52,7 @@ class LabNetwork:
 
     Attributes:
         unguarded: that others than lab hosts can send to the run's devices here, as a sentence; None: they cannot.
-        too_long: whose links have less delay than there really is between lab hosts, as a sentence; None: nobody's.
+        delays_off: whose delays to others are not as asked because of what is real between lab hosts, as sentences.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class LabNetwork:
         self._guarded: tuple[object, ...] | None = None
         self._settled: tuple[Settled, int] | None = None
         self.unguarded: str | None = None
-        self.too_long: str | None = None
+        self.delays_off: list[str] = []
         self._one_way_us: Mapping[str, int] | None = None  # by lab host; None: to be measured
 
     def offer(self, settings: RunSettings, port: int = PORT) -> Offer:
@@ -175,15 +176,9 @@ class LabNetwork:
                     reached = delays.measure(members.partners, members.own, settled.mtu, ports, delays.REACHED_S)
                 self._one_way_us = {one.lab_host: one.one_way_us for one in reached}
                 joined = self._take_over(members, self._vxlan(members, settled, port))
-                longer = joined.longer(self._links.deviation.of(settings.links))
                 for one in reached:
                     self._record(events.LabHostReached(peer=one.lab_host, one_way_us=one.one_way_us))
-                self.too_long = None
-                if longer:
-                    one_way_us = max(joined.real_us.values())
-                    event = events.LinksTooLong(tuple(longer), one_way_us, lab_host=members.here.name)
-                    self.too_long = event.note
-                    self._record(event)
+                self._compare(joined, self._links.deviation.of(settings.links), members.here.name)
                 self._remember()
 
     def resume(self, settings: RunSettings) -> None:
@@ -267,21 +262,31 @@ class LabNetwork:
         return None
 
     def _take_over(self, members: Members, vxlan: Vxlan) -> Joined:
-        joined = Joined(vxlan.tunnel.mtu, self._real_us(members), self._is_mixed())
+        assert self._settled is not None
+        by_name = self._settled[0].backends
+        here = members.here.name
+        is_mixed, backend = len(set(by_name.values())) > 1, by_name.get(here)
+        measured = self._one_way_us or {}
+        joined = Joined(
+            mtu=vxlan.tunnel.mtu,
+            ways_us={name: measured[carrier] for name, carrier in members.carried_by.items() if carrier in measured},
+            to_server_us=None if here == members.server else measured.get(members.server, 0),
+            is_mixed=is_mixed,
+            by_sender=not is_mixed and any(one.knows_senders for one in backends.load_all() if one.name == backend),
+        )
         self._links.join(joined, lambda bridges: vxlan.connect(one for one in bridges if one != BRIDGE))
         return joined
 
-    def _real_us(self, members: Members) -> dict[str, int]:
-        """How long the packets of each device are under way between the server's lab host and its own."""
-        measured = self._one_way_us or {}
-        here = members.here.name
-        if here == members.server:
-            return {name: measured.get(carrier, 0) for name, carrier in members.carried_by.items()}
-        return dict.fromkeys(members.devices, measured.get(members.server, 0))
-
-    def _is_mixed(self) -> bool:
-        assert self._settled is not None
-        return len(set(self._settled[0].backends.values())) > 1
+    def _compare(self, joined: Joined, profile: Profile, here: str) -> None:
+        """Note the devices of which the delay is not as asked, because of what is real between lab hosts."""
+        found: list[events.LinksTooLong | events.ClientsTooClose] = []
+        if longer := joined.longer(profile):
+            found.append(events.LinksTooLong(tuple(longer), max(longer.values()), lab_host=here))
+        if shorter := joined.shorter(profile):
+            found.append(events.ClientsTooClose(tuple(shorter), joined.to_server_us, lab_host=here))
+        for event in found:
+            self._record(event)
+        self.delays_off = [event.note for event in found]
 
     def _remember(self) -> None:
         assert self._settled is not None

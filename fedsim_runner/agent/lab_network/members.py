@@ -31,8 +31,8 @@ class Members:
         carriers: by the same, the name of that lab host.
         own: by name, each lab host's own address on the run's network.
         outer: by name, the address that a lab host receives VXLAN at: its own, or that in the tunnel.
-        devices: names of the devices here.
         carried_by: by name, the lab host of each device elsewhere.
+        all_meet: devices exchange packets with others than the server, too.
     """
 
     here: LabMember
@@ -43,13 +43,13 @@ class Members:
     carriers: Mapping[str, str]
     own: Mapping[str, str]
     outer: Mapping[str, str]
-    devices: tuple[str, ...]
     carried_by: Mapping[str, str]
+    all_meet: bool
 
     @property
     def partners(self) -> list[LabMember]:
-        """The lab hosts with which devices here exchange messages: the server's, or, there, all."""
-        return [one for one in self.others if self.server in (one.name, self.here.name)]
+        """The lab hosts with which devices here exchange packets: the server's, or all."""
+        return [one for one in self.others if self.all_meet or self.server in (one.name, self.here.name)]
 
     @property
     def behind(self) -> dict[str, str]:
@@ -77,6 +77,6 @@ def members_of(found: DeviceFile) -> Members | None:
         {mac: carrier for mac, (_, carrier) in behind.items()},
         {one.name: str(_OWN[number + 1]) for number, one in enumerate(lab.hosts)},
         {one.name: str(_TUNNEL[number + 1]) if lab.encrypt else one.address for number, one in enumerate(lab.hosts)},
-        tuple(device.name for device in found.devices),
         {peer.device: peer.lab_host for peer in found.peers.values() if peer.lab_host},
+        found.course.clients_talk or (found.topology is not None and bool(found.topology.parents)),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from fedsim_runner.contract.lab_network import MTU
@@ -16,45 +17,104 @@ from .profile import DeviceLink, Profile
 class Joined:
     """The network between lab hosts, as far as links are concerned.
 
+    What packets really take between lab hosts is taken off their delay. A back end that knows the sender of what
+    arrives does so for each lab host that it comes from. Elsewhere the links of all devices that are not on the
+    server's lab host are shorter by the way there, which is right for what they exchange with the server.
+
     Attributes:
         mtu: of the devices' interfaces.
+        ways_us: by device elsewhere, how long its packets are under way to this lab host, as far as that is known.
+        to_server_us: how long packets are under way from here to the server's lab host; None: it is this one.
         is_mixed: lab hosts have different link back ends, so each shapes its own devices' links alone.
-        real_us: by device, how long its packets are under way between lab hosts; those of others stay on one.
+        by_sender: it is taken off where packets arrive.
     """
 
     mtu: int = MTU
-    real_us: Mapping[str, int] = field(default_factory=dict)
+    ways_us: Mapping[str, int] = field(default_factory=dict)
+    to_server_us: int | None = None
     is_mixed: bool = False
+    by_sender: bool = False
 
     def of(self, profile: Profile) -> Profile:
         """The links with what is real taken off the emulated delay."""
+        if self.by_sender:
+            ways_us = {one.address: way for one in profile.peers if (way := self.ways_us.get(one.device, 0))}
+            return replace(profile, mtu=self.mtu, ways_us=ways_us)
+        off_us = self.to_server_us or 0
         return replace(
             profile,
             mtu=self.mtu,
-            devices=[self._without_real(one) for one in profile.devices],
+            devices=[_without(one, off_us) for one in profile.devices],
             peers=[
-                replace(one, up=Link(), down=Link()) if self.is_mixed else self._without_real(one)
+                replace(one, up=Link(), down=Link()) if self.is_mixed else _without(one, self._off_peers_us(one))
                 for one in profile.peers
             ],
             departs=self.is_mixed,
         )
 
-    def longer(self, profile: Profile) -> list[str]:
-        """The devices of which a delay is longer than asked for by more than links may be off, with their names."""
-        return [
-            one.device
-            for one in profile.devices
-            if any(_excess_us(link, self.real_us.get(one.device, 0)) > 0 for link in (one.up, one.down))
-        ]
+    def longer(self, profile: Profile) -> dict[str, int]:
+        """The devices here whose packets take longer than asked for by more than links may be off.
 
-    def _without_real(self, one: DeviceLink) -> DeviceLink:
-        real_us = self.real_us.get(one.device, 0)
-        return replace(one, up=_shorter(one.up, real_us), down=_shorter(one.down, real_us)) if real_us else one
+        Returns:
+            By their names, microseconds that their packets are really under way.
+        """
+        found: dict[str, int] = {}
+        for one, other in self._pairs(profile):
+            way_us = self.ways_us.get(other.device, 0)
+            # Elsewhere it is taken off the links of the device that is not on the server's lab host alone.
+            delays = _asked_us(one, other, profile) if self.by_sender else (one.up.delay_us, one.down.delay_us)
+            for asked_us in delays:
+                if way_us - asked_us > tolerated_delay_us(asked_us):
+                    found[one.device] = max(way_us, found.get(one.device, 0))
+        return found
+
+    def shorter(self, profile: Profile) -> list[str]:
+        """The devices here whose packets to each other take less than asked for by more than links may be off."""
+        if self.by_sender or not self.to_server_us or not profile.clients_talk:
+            return []
+        found = []
+        for one in profile.devices:
+            # All links of a lab host lose as much: it is most for a packet to a device with as long a delay.
+            taken_us = sum(min(self.to_server_us, link.delay_us) for link in (one.up, one.down))
+            if len(profile.devices) > 1 and taken_us > tolerated_delay_us(one.up.delay_us + one.down.delay_us):
+                found.append(one.device)
+        return found
+
+    def _pairs(self, profile: Profile) -> Iterator[tuple[DeviceLink, DeviceLink]]:
+        """Each device here but the server, and those elsewhere with which it exchanges packets.
+
+        Of those elsewhere that are alike it is one.
+        """
+        topology, clients = profile.topology, [one for one in profile.devices if one.device != profile.server]
+        if topology is not None and topology.parents:
+            elsewhere = {other.device: other for other in profile.peers}
+            here = {one.device: one for one in profile.devices}
+            for first, second in topology.directions():
+                if first in here and second in elsewhere:
+                    yield here[first], elsewhere[second]
+            return
+        servers = [other for other in profile.peers if other.device == profile.server]
+        alike = {
+            (self.ways_us.get(other.device), profile.site(other.device), other.up.delay_us, other.down.delay_us): other
+            for other in (profile.peers if profile.clients_talk else servers)
+        }
+        yield from itertools.product(clients, alike.values())
+
+    def _off_peers_us(self, one: DeviceLink) -> int:
+        return self.ways_us.get(one.device, 0) if self.to_server_us is None else 0
+
+
+def _asked_us(one: DeviceLink, other: DeviceLink, profile: Profile) -> Iterator[int]:
+    """The delay from one device to the other, and back."""
+    near, far = profile.site(one.device), profile.site(other.device)
+    for first, second, up, down in ((near, far, one.up, other.down), (far, near, other.up, one.down)):
+        edge = profile.edges.get((first or "", second or ""), Link())
+        yield up.delay_us + edge.delay_us + down.delay_us
+
+
+def _without(one: DeviceLink, by_us: int) -> DeviceLink:
+    return replace(one, up=_shorter(one.up, by_us), down=_shorter(one.down, by_us)) if by_us else one
 
 
 def _shorter(link: Link, by_us: int) -> Link:
     return replace(link, delay_us=max(0, link.delay_us - by_us)) if link.delay_us else link
-
-
-def _excess_us(link: Link, real_us: int) -> float:
-    return real_us - link.delay_us - tolerated_delay_us(link.delay_us)

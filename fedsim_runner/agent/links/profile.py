@@ -39,6 +39,8 @@ class Profile:
         mtu: of the devices' interfaces.
         guest_sites: the sites of those in ``devices`` that are none of the run's devices, but measure its edges.
         departs: packets to other lab hosts take the sender's uplink here, as those do not know it.
+        ways_us: by address of devices on other lab hosts, how long their packets are under way to this one: that is
+            taken off their delay where they arrive.
     """
 
     devices: Sequence[DeviceLink]
@@ -55,6 +57,7 @@ class Profile:
     mtu: int = MTU
     guest_sites: Mapping[str, str] = field(default_factory=dict)
     departs: bool = False
+    ways_us: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def all_devices(self) -> list[DeviceLink]:

@@ -31,6 +31,7 @@ class LinkBackend(Protocol):
     packets_per_s: ClassVar[int | None] = None  # more than these are late; None: the kernel's own limit
     reschedules: ClassVar[bool] = False  # what waits when a rate changes leaves at the new one
     keeps_apart: ClassVar[bool] = False  # it drops what passes between partitions, and of devices that are offline
+    knows_senders: ClassVar[bool] = False  # it takes `Profile.ways_us` off the delay of what arrives from elsewhere
 
     def __init__(self, probed: Mapping[str, Any]) -> None: ...
     @staticmethod

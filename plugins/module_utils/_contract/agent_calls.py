@@ -183,14 +183,14 @@ class LinkAnswer(TypedDict):
 class LinksAnswer(TypedDict):
     """The outcome for the links. ``backend`` None: they are not shaped, and ``unshaped`` says why.
 
-    ``too_long``: whose links have less delay than there really is between lab hosts.
+    ``delays_off``: whose delays are not as asked because of what is real between lab hosts.
     """
 
     changed: bool
     backend: str | None
     devices: dict[str, LinkAnswer]
     unshaped: NotRequired[str]
-    too_long: NotRequired[str]
+    delays_off: NotRequired[list[str]]
 
 
 class MeasuredAnswer(TypedDict):

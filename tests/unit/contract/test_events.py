@@ -56,7 +56,8 @@ GARBAGE = (None, True, 3, -1e400, float("nan"), 10**5000, "x" * 10, "\ud800", []
 def filled(kind: type[Event]) -> Event:
     names = [name for name in kind.__dataclass_fields__ if name not in Event.__dataclass_fields__]
     values = {name: FILLED.get(name, 3) for name in names}
-    if issubclass(kind, events.TimelineEvent | events.LinksVarying | events.LinksTooLong):
+    named = events.TimelineEvent | events.LinksVarying | events.LinksTooLong | events.ClientsTooClose
+    if issubclass(kind, named):
         values["devices"] = DEVICES
     return kind(t=10.25, lab_host="lab1", **values)
 

@@ -31,6 +31,7 @@ class Senders:
 
     Attributes:
         groups: by address, the group of each device that not everybody reaches (:class:`Group`).
+        ways_us: by address, how long packets of a device on another lab host are under way to this one.
         of_all: those of all of the run's devices, of which these are some.
     """
 
@@ -40,41 +41,47 @@ class Senders:
         seed: int = 0,
         groups: Mapping[str, str] | None = None,
         of_all: Senders | None = None,
+        ways_us: Mapping[str, int] | None = None,
     ) -> None:
         self.ups = ups
         self.seed = seed
         self.groups = groups or {}
+        self.ways_us = ways_us or {}
         self.of_all = of_all or self
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Senders) and (self.ups, self.groups) == (other.ups, other.groups)
+        return isinstance(other, Senders) and (self.ups, self.groups, self.ways_us) == (
+            other.ups,
+            other.groups,
+            other.ways_us,
+        )
 
     def __hash__(self) -> int:
         return hash(frozenset(self.ups))
 
     def __str__(self) -> str:
-        listed = json.dumps([self.ups, self.groups], sort_keys=True)
+        listed = json.dumps([self.ups, self.groups, self.ways_us], sort_keys=True)
         digest = hashlib.sha256(listed.encode()).hexdigest()[:8]
-        return f"senders {digest}" if self.ups or self.groups else "none"
+        return f"senders {digest}" if self.ups or self.groups or self.ways_us else "none"
 
     @classmethod
     def of(cls, profile: Profile) -> Senders:
         """The uplinks of all devices of the run that are shaped."""
         ups = {one.address: link_data(one.up) for one in profile.all_devices if one.up.is_shaped}
         groups = {one.address: group for one in profile.all_devices if (group := group_of(one.device, profile))}
-        return cls(ups, profile.seed, groups if profile.drops_between else {})
+        return cls(ups, profile.seed, groups if profile.drops_between else {}, ways_us=profile.ways_us)
 
     @classmethod
-    def parse(cls, ups: Mapping[str, Mapping[str, Any]], groups: Mapping[str, str]) -> Senders:
+    def parse(cls, state: Mapping[str, Any]) -> Senders:
         """Build it from the packet process's state, which may hold uplinks that are no longer shaped."""
-        shaped = {address: link for address, link in ups.items() if Link.from_dict(link).is_shaped}
-        return cls(shaped, groups=groups)
+        shaped = {address: link for address, link in state["ups"].items() if Link.from_dict(link).is_shaped}
+        return cls(shaped, groups=state["groups"], ways_us=state["ways_us"])
 
     def without(self, addresses: Collection[str]) -> Senders:
         """Those of all other devices."""
         ups = {address: link for address, link in self.ups.items() if address not in addresses}
         groups = {address: group for address, group in self.groups.items() if address not in addresses}
-        return Senders(ups, self.seed, groups, self)
+        return Senders(ups, self.seed, groups, self, self.ways_us)
 
     def changed_from(self, before: Senders) -> dict[str, Mapping[str, Any]]:
         """The uplinks that are not what they were, by address."""

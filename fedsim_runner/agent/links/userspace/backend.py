@@ -50,6 +50,7 @@ class Backend(LinkBackend):
     packets_per_s: ClassVar[int | None] = PACKETS_PER_S
     reschedules: ClassVar[bool] = True
     keeps_apart: ClassVar[bool] = True
+    knows_senders: ClassVar[bool] = True
 
     def __init__(self, probed: Mapping[str, Any]) -> None:
         self._iptables: str | None = probed.get("iptables")
@@ -133,7 +134,7 @@ class Backend(LinkBackend):
         }
         if state is None or not state["devices"]:
             return {name: {**one, UPLINK: None, GROUP: None, PEERS: None} for name, one in found.items()}, failed
-        senders = Senders.parse(state["ups"], state["groups"])
+        senders = Senders.parse(state)
         peers = senders.without(self._here.values())
         for name, one in found.items():
             address = self._here.get(name, "")
@@ -332,7 +333,7 @@ class Backend(LinkBackend):
 def _arrivals(state: Mapping[str, Any], namespaces: Mapping[str, str]) -> dict[str, Arrivals]:
     """The packet process's settings for each device in whose present namespace it listens."""
     crossings = Crossings(state["sites"], state["edges"], state["hops"])
-    senders = Senders.parse(state["ups"], state["groups"])
+    senders = Senders.parse(state)
     listening: dict[str, Arrivals] = {}
     for name, one in state["devices"].items():
         try:
@@ -361,7 +362,7 @@ def _change_commands(
 def _all_senders(senders: Senders) -> dict[str, Any]:
     """What concerns senders, of all of the run, as the packet process takes it."""
     everyone = senders.of_all
-    return {"seed": everyone.seed, "ups": everyone.ups, "groups": everyone.groups}
+    return {"seed": everyone.seed, "ups": everyone.ups, "groups": everyone.groups, "ways_us": everyone.ways_us}
 
 
 def _between(crossings: Crossings) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The userspace back end's packet process: all of every link, for the packets in all devices' queues.
 
-A packet arrives in its receiver's queue as soon as it is sent. From the moment of its arrival (the kernel's stamp, so
-it does not matter when this process gets to it) it takes the sender's uplink, the edge between their sites if these
-differ (crossings.py), then the receiver's downlink (direction.py), and it is released when it is due, or dropped.
+A packet arrives in its receiver's queue as soon as it is sent, or, from another lab host, after a time that is known.
+From when it was sent (by the kernel's stamp, so it does not matter when this process gets to it) it takes the sender's
+uplink, the edge between their sites if these differ (crossings.py), then the receiver's downlink (direction.py), and it
+is released when it is due, or dropped.
 
 The process is separate from supervision, whose work therefore never delays a packet. It has one timer heap for all
 devices and one wait for queues and timers, and sends verdicts due at the same time together. When its parent ends, its
@@ -11,11 +12,12 @@ standard input closes and it ends too; then no queue has a listener and the kern
 It takes JSON lines on its standard input, and answers each with one on standard output. Links are those of
 contract/link.py.
 
-``{"op": "set", "seed": n, "ups": {address: link}, "sites": {address: site}, "edges": [[site, site, link]],
-"hops": false, "groups": {address: group}, "devices": {name: {"address", "netns", "down", "maxlen", "gso", "site",
-"guest"}}}``: a device of null is released, and without ``ups``, ``sites`` or ``groups`` these stay as they are. The
-address ``guest`` is at the device's site, too. A packet whose sender is of another group than its receiver is dropped,
-and any of or to the group ``offline``.
+``{"op": "set", "seed": n, "ups": {address: link}, "ways_us": {address: n}, "sites": {address: site},
+"edges": [[site, site, link]], "hops": false, "groups": {address: group}, "devices": {name: {"address", "netns", "down",
+"maxlen", "gso", "site", "guest"}}}``: ``ways_us`` are microseconds from other lab hosts to here, a device of null is
+released, and without ``ups``, ``sites`` or ``groups`` these stay as they are. The address ``guest`` is at the device's
+site, too. A packet whose sender is of another group than its receiver is dropped, and any of or to the group
+``offline``.
 ``{"op": "change", "ups": {...}, "devices": {name: {"down", "maxlen", "gso", "site", "guest"}}}``: of what is in force,
 these alone; ``groups``, where given, all of them.
 ``{"op": "state"}``, ``{"op": "count"}`` (from now on), ``{"op": "counts"}`` and ``{"op": "changes"}`` (counting.py).
@@ -120,6 +122,7 @@ class Packets:
         self._seed: object = 0
         self._ups: dict[bytes, Direction] = {}
         self._groups: dict[bytes, str] = {}
+        self._ways_s: dict[bytes, float] = {}  # of packets from other lab hosts
         self._edges = Edges()
         self._offset_s = time.monotonic() - time.time()
         self._lateness = Lateness()
@@ -155,7 +158,7 @@ class Packets:
         receive, parse, ups, down, heap = queue.channel.recv, self._parse, self._ups, queue.down, self._heap
         # What is at no site is reached from everywhere.
         sites = self._edges.sites if queue.site is not None else {}
-        groups, own = self._groups, self._groups.get(queue.address)
+        ways_s, groups, own = self._ways_s, self._groups, self._groups.get(queue.address)
         here, into, hops = queue.site or "", self._edges.into.get(queue.site or "", {}), self._edges.hops
         now = self._look_at_the_clocks()
         for _ in range(_BATCH):
@@ -179,6 +182,9 @@ class Packets:
                 at = min(now, stamp + self._offset_s)
             if at < now - _OLDEST_S:
                 at = now
+            arrived = at
+            if ways_s:
+                at -= ways_s.get(source, 0.0)
             size = length + _ETHERNET_BYTES
             if size > FRAME_BYTES:
                 size += (math.ceil(length / _SEGMENT_BYTES) - 1) * _HEADER_BYTES
@@ -195,6 +201,8 @@ class Packets:
             if due is not None and edge is None and due <= now + _AT_ONCE_S and not (heap and heap[0][0] <= due):
                 due, holder = down.departure_s(due, size), down
                 size = 0
+                if due is not None and due < arrived:  # the way was longer than all of the delay
+                    due = arrived
             if due is None:
                 queue.refused.append(identity)
             elif due <= now and not size and not (heap and heap[0][0] <= due):
@@ -296,6 +304,7 @@ class Packets:
             "ups": {socket.inet_ntoa(source): up.link.as_dict() for source, up in self._ups.items()},
             **self._edges.as_lists(),
             "groups": self._groups_by_address(),
+            "ways_us": {socket.inet_ntoa(source): round(way_s * 1e6) for source, way_s in self._ways_s.items()},
             "devices": {
                 name: {
                     **_described(queue),
@@ -376,6 +385,7 @@ class Packets:
 
     def _set_ups(self, command: dict[str, Any]) -> None:
         self._seed = command["seed"]
+        self._ways_s = {socket.inet_aton(address): way / 1e6 for address, way in command["ways_us"].items()}
         before, self._ups = self._ups, {}
         for address, listed in command["ups"].items():
             source = socket.inet_aton(address)

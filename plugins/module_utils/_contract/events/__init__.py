@@ -42,6 +42,7 @@ from .lab_host import AgentCannotWrite as AgentCannotWrite
 from .lab_host import AgentStarted as AgentStarted
 from .lab_host import AgentStopped as AgentStopped
 from .lab_host import EngineMissing as EngineMissing
+from .lab_network import ClientsTooClose as ClientsTooClose
 from .lab_network import LabHostReached as LabHostReached
 from .lab_network import LabNetworkJoined as LabNetworkJoined
 from .lab_network import LinksTooLong as LinksTooLong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .. import lenient
@@ -51,7 +52,7 @@ class LabNetworkJoined(Event):
 class LabHostReached(Event):
     """Another lab host answers on the run's network; packets are under way for so long, one way.
 
-    That is taken off the emulated delay of the devices whose packets to and from the server cross over there.
+    That is taken off the emulated delay of what devices here and there send to each other.
     """
 
     name = "lab_host_reached"
@@ -61,7 +62,7 @@ class LabHostReached(Event):
 
 @dataclass(frozen=True)
 class LinksTooLong(Event):
-    """Devices whose emulated delay is shorter than the real one between lab hosts, so that theirs is too long."""
+    """Devices whose emulated delay to others is shorter than the real one, so that it is too long."""
 
     name = "links_too_long"
     devices: tuple[str, ...] = read_as(lenient.lines, ())
@@ -70,12 +71,39 @@ class LinksTooLong(Event):
     @property
     def note(self) -> str:
         """The same as a sentence."""
-        named = ", ".join(self.devices[:NAMED])
-        more = f" and {len(self.devices) - NAMED} more" if len(self.devices) > NAMED else ""
         return (
-            f"{named}{more} on lab host {self.lab_host}: packets take {(self.one_way_us or 0) / 1e3:.1f} ms to or from "
-            "the server's lab host, which is longer than their links' delay"
+            f"{_names(self.devices)} on lab host {self.lab_host}: packets take {(self.one_way_us or 0) / 1e3:.1f} ms "
+            "to or from another lab host, which is longer than the delay of the links between"
         )
 
     def apply_to(self, course: CourseState) -> None:
         course.between_hosts[self.note] = None
+
+
+@dataclass(frozen=True)
+class ClientsTooClose(Event):
+    """Clients on one lab host have less delay between them than asked for.
+
+    Where the way to the server's lab host is taken off the links of a device, and not off what it sends there alone.
+    """
+
+    name = "clients_too_close"
+    devices: tuple[str, ...] = read_as(lenient.lines, ())
+    one_way_us: int | None = read_as(lenient.whole)
+
+    @property
+    def note(self) -> str:
+        """The same as a sentence."""
+        return (
+            f"{_names(self.devices)} on lab host {self.lab_host}: what they send to each other takes up to "
+            f"{2 * (self.one_way_us or 0) / 1e3:.1f} ms less than their links' delay, as the way to the server's lab "
+            "host is taken off their links there"
+        )
+
+    def apply_to(self, course: CourseState) -> None:
+        course.between_hosts[self.note] = None
+
+
+def _names(devices: Sequence[str]) -> str:
+    more = f" and {len(devices) - NAMED} more" if len(devices) > NAMED else ""
+    return ", ".join(devices[:NAMED]) + more

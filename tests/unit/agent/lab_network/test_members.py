@@ -42,3 +42,10 @@ def test_devices_talk_to_those_on_the_servers_lab_host() -> None:
         members = members_of(of(lab_host))
         assert members is not None
         assert [one.name for one in members.partners] == partners
+
+
+def test_where_clients_talk_all_lab_hosts_are_partners() -> None:
+    found = of("south")
+    members = members_of(replace(found, course=replace(found.course, clients_talk=True)))
+    assert members is not None
+    assert [one.name for one in members.partners] == ["north", "west"]

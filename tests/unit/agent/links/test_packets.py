@@ -56,7 +56,9 @@ class Bench:
         self.namespace = folder / "netns"
         self.namespace.touch()
 
-    def set(self, up: Link, down: Link, seed: int = 1, edge: Link | None = None, **where: str) -> dict[str, Any]:
+    def set(
+        self, up: Link, down: Link, seed: int = 1, edge: Link | None = None, way_us: int = 0, **where: str
+    ) -> dict[str, Any]:
         """The links of the sender and of the receiver; ``edge``: to its site from there, where the sender is."""
         device = {"address": RECEIVER, "netns": str(self.namespace), "down": down.as_dict(), "maxlen": 10}
         device |= {"gso": False, "guest": None}
@@ -68,6 +70,7 @@ class Bench:
                 "op": "set",
                 "seed": seed,
                 "ups": {SENDER: up.as_dict()},
+                "ways_us": {SENDER: way_us} if way_us else {},
                 "devices": {"a": {**device, "site": None if edge is None else "here", **where}},
                 **between,
             }
@@ -132,6 +135,17 @@ def test_between_them_it_takes_the_edge_from_one_site_to_the_other(bench: Bench)
     for number in range(8, 11):
         bench.arrive(number)
     assert bench.work(0.0201) == [(8, nfqueue.ACCEPT), (9, nfqueue.ACCEPT)]
+
+
+def test_from_another_lab_host_it_has_been_under_way_already(bench: Bench) -> None:
+    assert bench.set(Link(None, 20_000), Link(None, 30_000), way_us=15_000)["ways_us"] == {SENDER: 15_000}
+    bench.arrive(7)
+    assert bench.work(0.034) == []
+    assert bench.work(0.002) == [(7, nfqueue.ACCEPT)]
+    bench.set(Link(None, 5_000), Link(None, 5_000), way_us=15_000)
+    bench.arrive(8)
+    assert bench.work() == [(8, nfqueue.ACCEPT)]
+    assert bench.packets.obey({"op": "state"})["lateness"]["late_1ms"] == 0
 
 
 def test_at_the_senders_own_site_it_takes_no_edge_and_where_none_leads_it_is_dropped(bench: Bench) -> None:
