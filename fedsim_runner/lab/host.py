@@ -79,6 +79,7 @@ class LabHost:
         engine_url: where its Docker Engine listens, as seen from here; None: where ``docker`` itself would look
             (``contract/engine_address.py``).
         ssh: how ssh reaches it; None: it is this machine.
+        most_devices: of one run, which it connects; the testbed knows it; None: as many as it has memory for.
         missing: why it cannot be used now; empty: it can.
     """
 
@@ -98,4 +99,5 @@ class LabHost:
     lab_address: str | None = None
     engine_url: str | None = None
     ssh: Ssh | None = None
+    most_devices: int | None = None
     missing: str = ""

@@ -68,6 +68,20 @@ def refuse_too_little_memory(load: HostLoad) -> None:
         )
 
 
+def refuse_too_many(load: HostLoad) -> None:
+    """Check how many devices a lab host gets before anything is made.
+
+    Raises:
+        PlacementError: it does not connect so many.
+    """
+    host = load.lab_host
+    if host.most_devices is not None and load.devices > host.most_devices:
+        raise PlacementError(
+            f"lab host {host.name} would get {load.devices} devices, and the bridges of a run have ports for "
+            f"{host.most_devices} on a lab host: ask for fewer devices, or add lab hosts"
+        )
+
+
 def describe_tightness(load: HostLoad) -> Iterator[str]:
     """Yield notes on what is nearly used up, or may be."""
     host = load.lab_host

@@ -13,7 +13,7 @@ from .addresses import choose_subnet
 from .approximate_links import describe_approximations, describe_edges, describe_refusals
 from .assignment import assign
 from .gpus import give_gpus
-from .host_load import describe_tightness, expected_load, refuse_too_little_memory
+from .host_load import describe_tightness, expected_load, refuse_too_little_memory, refuse_too_many
 from .model import PlacedDevice, Plan, group_by_host
 from .other_runs import usable_cpus
 from .pins import check_pins
@@ -71,6 +71,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
     loads = []
     for host in ordered_hosts:
         loads.append(expected_load(host, by_host[host.name], len(placed) - 1))
+        refuse_too_many(loads[-1])
         refuse_too_little_memory(loads[-1])
     return Plan(
         experiment=experiment,

@@ -15,7 +15,7 @@ import pytest
 from fedsim_runner.agent.host import programs
 from fedsim_runner.agent.lab_network.delays import Reached
 from fedsim_runner.agent.lab_network.vxlan import BRIDGE
-from fedsim_runner.agent.links import netns, rtnetlink
+from fedsim_runner.agent.links import netns, rtnetlink, wiring
 from fedsim_runner.agent.links.wiring import mac_address, vxlan_name
 from fedsim_runner.contract import events
 from fedsim_runner.contract.device_file import DeviceFile, LabMember
@@ -248,21 +248,26 @@ def test_a_new_agent_takes_over_what_the_last_one_made(hosts: Hosts, tmp_path: P
     assert south.join(settled) == []
 
 
-def test_a_partition_reaches_over_lab_hosts(hosts: Hosts) -> None:
+def test_a_partition_reaches_over_lab_hosts(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where devices are at a further bridge of their lab host: the first one leads to the others."""
+    monkeypatch.setattr(wiring, "PORTS_PER_BRIDGE", 1)
     hosts.up()
-    apart = {7: frozenset({"b", "c"})}
+    assert len(hosts.one_way_s("a", "b")) == len(hosts.one_way_s("c", "a")) == 1
+    apart = {7: frozenset({"a", "b", "c"})}
     for host in hosts.hosts.values():
         results = host.links.change(lambda now: replace(now, partitions=apart))
         assert {name: result.failed for name, result in results.items()} == dict.fromkeys(results)
-    assert len(hosts.one_way_s("b", "c")) == 1
-    assert len(hosts.one_way_s("server", "a")) == 1
-    assert hosts.one_way_s("b", "server") == []
+    assert len(hosts.one_way_s("b", "c")) == len(hosts.one_way_s("a", "c")) == 1
+    assert hosts.one_way_s("a", "server") == hosts.one_way_s("b", "server") == []
     for host in hosts.hosts.values():
         host.links.change(lambda now: replace(now, partitions={}))
     assert len(hosts.one_way_s("b", "server")) == 1
 
 
-def test_in_a_lab_of_several_back_ends_each_shapes_its_own_devices_links(tmp_path: Path, backend: str) -> None:
+def test_in_a_lab_of_several_back_ends_each_shapes_its_own_devices_links(
+    tmp_path: Path, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "PORTS_PER_BRIDGE", 1)
     links = {
         name: Links(Link(delay_us=up), Link(delay_us=down))
         for name, up, down in (("server", 60_000, 30_000), ("a", 20_000, 10_000), ("b", 120_000, 90_000))
@@ -275,7 +280,7 @@ def test_in_a_lab_of_several_back_ends_each_shapes_its_own_devices_links(tmp_pat
             host.apply()
         south = hosts["south"].links.now(hosts["south"].settings.links)
         assert all(one.up == Link() for one in south.peers)
-        for source, target in (("b", "server"), ("server", "b"), ("a", "server"), ("c", "b"), ("b", "c")):
+        for source, target in (("b", "server"), ("server", "b"), ("a", "server"), ("a", "c"), ("b", "c")):
             asked_s = (
                 links.get(source, Links(Link(), Link())).up.delay_us
                 + links.get(target, Links(Link(), Link())).down.delay_us

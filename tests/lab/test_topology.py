@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from fedsim_runner.agent.host import programs
-from fedsim_runner.agent.links import netns
+from fedsim_runner.agent.links import netns, wiring
 from fedsim_runner.agent.links.held_namespaces import HeldNamespaces
 from fedsim_runner.agent.links.profile import DeviceLink
 from fedsim_runner.agent.links.wiring import mac_address
@@ -168,6 +168,33 @@ def test_a_partition_cuts_edges_to_all_others(backend: str, probed: dict[str, An
         results = shaper.change(profile, lab.namespaces)
         assert {name: result.failed for name, result in results.items()} == {"a": None, "b": None}
         assert reached(lab, "bc", "cb", "ad") == {"bc", "cb", "ad"}
+
+
+def test_devices_of_a_site_beyond_the_ports_of_its_bridge_reach_all_others(
+    probed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "PORTS_PER_BRIDGE", 2)
+    between = [("eu", "us"), ("asia", "us"), ("asia", "eu")]
+    sites = {"a": "eu", "b": "us", "c": "us", "d": "us", "e": "asia"}
+    topology = Topology(sites, tuple(both(*pair, Link()) for pair in between))
+    everybody = [f"{one}{other}" for one in "abcde" for other in "abcde" if one != other]
+    # Without anything to shape, this needs no netem.
+    with rig(*"abcde") as lab, shaped(lab, lab.links(), "netem", probed, topology) as shaper:
+        made = apply(shaper, lab)
+        assert [made[name]["diff"][2]["after"] for name in "abcde"] == ["br2a", "br3a", "br3a", "br3b", "br1a"]
+        assert not any(result["changed"] for result in apply(shaper, lab).values())
+        assert reached(lab, *everybody) == set(everybody)
+        with lab.network.inside():
+            programs.run(["ip", "link", "set", "dev", "to-br3b", "down"])
+        assert shaper.find_changes(lab.namespaces).keys() == {"d"}
+        apply(shaper, lab)
+        lab.add("m")
+        guest = DeviceLink("m", lab.addresses["m"], Link(), Link())
+        assert shaper.with_guests([guest], {}).apply({"m": lab.namespaces["m"]})["m"].failed is None
+        parted = replace(shaper.requested[0], partitions={1: frozenset("ad")})
+        shaper.change(parted, {name: lab.namespaces[name] for name in "abcde"})
+        expected = {"ad", "da", "bc", "cb", "be", "eb", "ce", "ec", "bm", "mb", "cm", "mc"}
+        assert reached(lab, *everybody, "am", "bm", "mb", "cm", "mc", "md") == expected
 
 
 def reached(lab: Rig, *pairs: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
@@ -13,7 +14,9 @@ from ..host import programs
 from .shaped_devices import ShapedDevices
 from .shaper import Shaper
 
+# At least so many devices are looked at together, and at most so many times: each time, the ends of all are read.
 _LOOKED_AT_ONCE = 16
+_LOOKS = 16
 
 
 class Restorer:
@@ -54,8 +57,9 @@ class Restorer:
         devices = self._devices.running(running)
         try:
             # Few at a time, so that few are changed here while they are looked at.
-            for start in range(0, len(devices), _LOOKED_AT_ONCE):
-                some = dict(list(devices.items())[start : start + _LOOKED_AT_ONCE])
+            at_once = max(_LOOKED_AT_ONCE, math.ceil(len(devices) / _LOOKS))
+            for start in range(0, len(devices), at_once):
+                some = dict(list(devices.items())[start : start + at_once])
                 if changed := self._look(shaper, some):
                     failed |= self._undo(shaper, changed, some, now - before)
         except (OSError, programs.CommandError):

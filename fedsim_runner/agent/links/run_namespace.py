@@ -11,7 +11,7 @@ from ..host import programs
 from . import bridging, kernel_qdiscs, netns, rtnetlink
 from .bridging import End
 from .protocol import Failures
-from .wiring import first_bridge
+from .wiring import first_bridge, is_further, upper_bridge
 
 _SET = ["link", "set", "dev"]
 
@@ -55,7 +55,7 @@ class RunNamespace:
             return {}
         with self.inside():
             found = bridging.read_ends()
-        usable = {name for name in found if _is_usable(name, found)}
+        usable = {name for name in {end.bridge for end in found.values()} if name and _is_usable(name, found)}
         return {name: end if end.bridge in usable else replace(end, bridge=None) for name, end in found.items()}
 
     def traces(self) -> dict[str, object]:
@@ -83,7 +83,7 @@ class RunNamespace:
         failed: Failures = {}
         ends, wanted = self.ends(), set(wanted)
         with self.inside():
-            for name in sorted({*map(first_bridge, wanted), *wanted}):
+            for name in sorted({*map(first_bridge, wanted), *map(upper_bridge, wanted), *wanted}):
                 try:
                     self._add_bridge(name, ends)
                 except OSError as error:
@@ -102,8 +102,9 @@ class RunNamespace:
         near, far = _trunk(name)
         if near not in ends:
             bridging.add_pair(near, far)
-        bridging.connect(near, first_bridge(name), self.only_edges)
-        bridging.connect(far, name, self.has_edges)
+        leads_to_site = not is_further(name)
+        bridging.connect(near, upper_bridge(name), self.only_edges and leads_to_site)
+        bridging.connect(far, name, self.has_edges and leads_to_site)
 
     def batch(self, lines: Sequence[Line]) -> Failures:
         """Run ``ip`` with these commands; return the failures by what they are for."""
@@ -125,20 +126,22 @@ def without_ipv6(device: str, name: str) -> list[Line]:
 
 
 def _trunk(bridge: str) -> tuple[str, str]:
-    """The veth pair between a bridge and the first of its devices: its end at the first, and at the other."""
+    """The veth pair between a bridge and the one that it is connected to: its end there, and its own."""
     return f"to-{bridge}", f"{bridge}-up"
 
 
 def _is_usable(name: str, ends: Mapping[str, End]) -> bool:
-    if not ends[name].up:
+    upper = upper_bridge(name)
+    if name not in ends or not ends[name].up:
         return False
-    if name == first_bridge(name):
+    if name == upper:
         return True
     near, far = (ends.get(end) for end in _trunk(name))
     return (
         near is not None
         and far is not None
-        and (near.up, near.bridge, far.up, far.bridge) == (True, first_bridge(name), True, name)
+        and (near.up, near.bridge, far.up, far.bridge) == (True, upper, True, name)
+        and _is_usable(upper, ends)
     )
 
 

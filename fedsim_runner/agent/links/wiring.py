@@ -2,7 +2,8 @@
 
 Everything follows from the devices' addresses and their order, so that any agent of the run finds the same. Devices of
 a partition are ports of bridges of their own, which nothing connects to the others; one that is offline is none of any.
-Where a link back end keeps devices apart itself, ports stay where they are.
+Where a link back end keeps devices apart itself, ports stay where they are. Devices for which a bridge has no port left
+are at further bridges, which are connected to it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import ipaddress
-from collections.abc import Mapping, Sequence
+import string
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fedsim_runner.contract.lab_network import MTU
@@ -18,8 +21,11 @@ from fedsim_runner.contract.lab_network import MTU
 from .profile import DeviceLink, Profile
 from .ways import Ways, neighbours_of, plan_ways
 
-#: A Linux bridge has 1023 ports. The first bridge keeps the rest for those that lead to the others.
+#: Devices and edges at a bridge. A Linux bridge has 1023 ports; the rest are for those that lead to other bridges.
 PORTS_PER_BRIDGE = 1000
+_FURTHER = string.ascii_lowercase[:22]
+#: The most devices of a run on a lab host: there are ports for them also if all are at one site that has many edges.
+MOST_DEVICES = PORTS_PER_BRIDGE * len(_FURTHER)
 #: What the name of a VXLAN device begins with, and no other port's.
 VXLAN_PREFIX = "x"
 
@@ -80,7 +86,7 @@ def plan_wires(profile: Profile, by_site: bool = False) -> dict[str, Wire]:
         profile: the devices.
         by_site: each site has a bridge of its own.
     """
-    sites = site_numbers(profile) if by_site else {}
+    bridges = _bridges(profile, by_site)
     server = {device.address: mac_address(device.address) for device in profile.all_devices if _serves(device, profile)}
     clients = {device.address: mac_address(device.address) for device in profile.all_devices}
     for address in server:
@@ -99,13 +105,10 @@ def plan_wires(profile: Profile, by_site: bool = False) -> dict[str, Wire]:
             Neighbours(known(device)),
             None
             if device.device in profile.offline
-            else bridge_name(
-                sites.get(profile.site(device.device) or "", number // PORTS_PER_BRIDGE),
-                partitions_of(device.device, profile),
-            ),
+            else bridge_name(number, partitions_of(device.device, profile), further),
             ways.get(device.device),
         )
-        for number, device in enumerate(profile.devices)
+        for device, (number, further) in zip(profile.devices, bridges, strict=True)
     }
 
 
@@ -127,12 +130,19 @@ def mac_address(address: str) -> str:
     return f"02:fd:{ipaddress.IPv4Address(address).packed.hex(':')}"
 
 
-def bridge_name(number: int, partitions: Sequence[int] = ()) -> str:
-    """Name of a bridge of the run, from 0: of the devices that are in these partitions and in no others."""
+def bridge_name(number: int, partitions: Sequence[int] = (), further: int = 0) -> str:
+    """Name of a bridge of the run; the kernel allows 15 characters, of which those of what connects it need three more.
+
+    Args:
+        number: its site's.
+        partitions: it is for devices that are in these and in no others.
+        further: which of its site's it is; 0: the one that edges and the others are connected to.
+    """
+    place = f"{number}{_FURTHER[further - 1] if further else ''}"
     if not partitions:
-        return f"br{number}"
+        return f"br{place}"
     digest = hashlib.blake2b(",".join(map(str, partitions)).encode(), digest_size=3).hexdigest()
-    return f"p{digest}-{number}"
+    return f"p{digest}-{place}"
 
 
 def vxlan_name(bridge: str) -> str:
@@ -141,13 +151,38 @@ def vxlan_name(bridge: str) -> str:
 
 
 def first_bridge(bridge: str) -> str:
-    """Name of the bridge that this one is connected to, or that it is."""
-    return f"{bridge.rstrip('0123456789')}0"
+    """Name of the bridge that connects those of all sites, or that this one is."""
+    return f"{_site_bridge(bridge).rstrip(string.digits)}0"
+
+
+def upper_bridge(bridge: str) -> str:
+    """Name of the bridge that this one is connected to; of the first, its own."""
+    return _site_bridge(bridge) if is_further(bridge) else first_bridge(bridge)
+
+
+def is_further(bridge: str) -> bool:
+    """Whether a bridge has the devices for which that of their site has no port."""
+    return _site_bridge(bridge) != bridge
 
 
 def partitions_of(device: str, profile: Profile) -> list[int]:
     """The partitions that a device is in."""
     return sorted(number for number, devices in profile.partitions.items() if device in devices)
+
+
+def _site_bridge(bridge: str) -> str:
+    return bridge.rstrip(_FURTHER)
+
+
+def _bridges(profile: Profile, by_site: bool) -> Iterator[tuple[int, int]]:
+    """Yield each device's bridge: the number of its site, and which of its site's bridges it is."""
+    sites = site_numbers(profile) if by_site else {}
+    taken = Counter(sites[site] for site, _ in profile.edges) if by_site else Counter[int]()
+    taken[0] = len(sites)
+    for device in profile.devices:
+        number = sites.get(profile.site(device.device) or "", 0)
+        yield number, taken[number] // PORTS_PER_BRIDGE
+        taken[number] += 1
 
 
 def _serves(device: DeviceLink, profile: Profile) -> bool:

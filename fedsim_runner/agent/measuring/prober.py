@@ -24,7 +24,7 @@ import statistics
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fedsim_runner.agent.links import netns
@@ -45,7 +45,7 @@ _SENT_AT_ONCE = 16  # before it looks for what has arrived
 _RECEIVED_AT_ONCE = 64
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 _SOL_UDP, _UDP_SEGMENT, _UDP_GRO = 17, 103, 104
-_SIOCSARP, _PERMANENT, _COMPLETE = 0x8955, 0x04, 0x02
+_SIOCDARP, _SIOCSARP, _PERMANENT, _COMPLETE = 0x8953, 0x8955, 0x04, 0x02
 _ETHER = 1
 _NICE = -15
 
@@ -87,7 +87,17 @@ class Prober:
         receivers: dict[str, dict[str, End]] = {name: {} for name in ends}
         for flow in flows:
             receivers[flow.target.sender][flow.target.receiver] = ends[flow.target.receiver]
-        self._sockets = {name: _open(end, receivers[name].values()) for name, end in ends.items()}
+        self._sockets: dict[str, socket.socket] = {}
+        self._known: list[tuple[socket.socket, End]] = []  # to devices, by a socket of each
+        try:
+            for name, end in ends.items():
+                self._sockets[name] = channel = _open(end)
+                for other in receivers[name].values():
+                    _change_neighbour(channel, other, _SIOCSARP)
+                    self._known += [] if end.is_guest else [(channel, other)]
+        except OSError:
+            self.close()
+            raise
         self._by_descriptor = {one.fileno(): one for one in self._sockets.values()}
         for descriptor in self._by_descriptor:
             self._poll.register(descriptor, select.EPOLLIN)
@@ -131,9 +141,12 @@ class Prober:
                 self._receive(self._by_descriptor[ready])
 
     def close(self) -> None:
-        """Close all sockets."""
+        """Leave devices as they were; close all sockets."""
         self._poll.close()
-        for one in self._by_descriptor.values():
+        for channel, other in self._known:
+            with contextlib.suppress(OSError):  # the device has ended
+                _change_neighbour(channel, other, _SIOCDARP)
+        for one in self._sockets.values():
             one.close()
 
     def _send_due(self, now: float) -> None:
@@ -211,8 +224,8 @@ def _frames(train: Train, index: int, number: int) -> tuple[bytes, list[tuple[in
     return frame * train.segments, [(_SOL_UDP, _UDP_SEGMENT, struct.pack("=H", each))]
 
 
-def _open(end: End, others: Iterable[End]) -> socket.socket:
-    """A socket in an end's namespace, which knows the others' interfaces without asking.
+def _open(end: End) -> socket.socket:
+    """A socket in an end's namespace.
 
     Raises:
         OSError: the namespace is gone.
@@ -225,20 +238,21 @@ def _open(end: End, others: Iterable[End]) -> socket.socket:
                 channel.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
             with contextlib.suppress(OSError):  # Linux 5.0; without it, frames sent together arrive one by one
                 channel.setsockopt(_SOL_UDP, _UDP_GRO, 1)
-            for other in others:
-                _add_neighbour(channel, other, permanent=end.is_guest)
         except BaseException:
             channel.close()
             raise
     return channel
 
 
-def _add_neighbour(channel: socket.socket, other: End, permanent: bool) -> None:
-    """Have the namespace know an interface. One that is not permanent is forgotten when it is no longer used."""
+def _change_neighbour(channel: socket.socket, other: End, request: int) -> None:
+    """Have the namespace know an interface without asking, or no longer.
+
+    Permanently: of others the kernel has room for 1,024 in all namespaces together (``gc_thresh3``).
+    """
     address = struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton(other.address))
     hardware = struct.pack("=H14s", _ETHER, bytes.fromhex(other.mac.replace(":", "")))
-    flags = _COMPLETE | (_PERMANENT if permanent else 0)
-    fcntl.ioctl(channel, _SIOCSARP, address + hardware + struct.pack("=i16s16s", flags, b"", INTERFACE.encode()))
+    flags = struct.pack("=i16s16s", _COMPLETE | _PERMANENT, b"", INTERFACE.encode())
+    fcntl.ioctl(channel, request, address + hardware + flags)
 
 
 def read_order(text: str) -> tuple[dict[str, End], list[Flow], float]:
@@ -278,9 +292,11 @@ def main() -> int:
     prober = Prober(ends, flows)
     gc.collect()
     gc.disable()  # nothing here creates cycles, and a collection would delay packets
-    prober.wait_for_links()
-    prober.run(listen_s)
-    prober.close()
+    try:
+        prober.wait_for_links()
+        prober.run(listen_s)
+    finally:
+        prober.close()
     found = [dataclasses.asdict(estimate(flow, seen)) for flow, seen in zip(flows, prober.seen, strict=True)]
     late_us = [late * 1e6 for late in prober.late_s] or [0.0]
     answer = {"late_us": round(statistics.fmean(late_us)), "latest_us": round(max(late_us)), "flows": found}

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fedsim_runner.agent.links.wiring import MOST_DEVICES
 from fedsim_runner.contract import agent_calls
 from fedsim_runner.contract.claim import is_claimed_by_another, own_control, read_claim
 from fedsim_runner.contract.engine_address import EngineAddressError, check_engine_of
@@ -93,7 +94,10 @@ class DockerTestbed:
 
     def lab_hosts(self, experiment: Experiment, run: str | None) -> Sequence[LabHost]:
         """All lab hosts as they are now."""
-        hosts = [replace(host, overhead=CONTAINER_OVERHEAD) for host in self._probe(self._hosts, self._access)]
+        hosts = [
+            replace(host, overhead=CONTAINER_OVERHEAD, most_devices=MOST_DEVICES)
+            for host in self._probe(self._hosts, self._access)
+        ]
         there = [host for host in hosts if not host.missing]
         found, _ = LabEngines(there, self._connect).ask(lambda host, engine: beside_others(host, engine, run))
         return [found.get(host.name, host) for host in hosts]  # one without an Engine carries nothing

@@ -42,6 +42,12 @@ def test_what_memory_does_not_hold_is_refused_before_anything_is_made() -> None:
     assert caught.value.exit == Exit.LAB
 
 
+def test_more_devices_than_a_lab_host_connects_are_refused() -> None:
+    make_plan(experiment(100), [lab(30_000, most_devices=101)], "study")
+    with pytest.raises(PlacementError, match=r"lab host lab1 would get 101 devices, .* ports for 100 on a lab host:"):
+        make_plan(experiment(100), [lab(30_000, most_devices=100)], "study")
+
+
 def test_engines_that_need_more_count_with_more() -> None:
     spec = experiment(20)
     heavy = replace(spec, devices=tuple(replace(device, engine="federatedscope") for device in spec.devices))
