@@ -109,13 +109,13 @@ def test_a_cpu_limit_alone_is_restored_while_the_device_runs(up: Lab, before: di
     assert len(changed.items("pi-1")) == len(before)
     after = up.container("pi-1")
     assert (after.id, after.attrs["State"]["Pid"]) == (container.id, container.attrs["State"]["Pid"])
-    assert read_cpu_limit(after) == (4_000, 40_000)
+    assert read_cpu_limit(after) == (2_000, 20_000)
     assert not up.call("fedsim_devices").changed
 
 
 def test_a_restarted_device_has_its_cpu_limit(up: Lab) -> None:
     up.container("pi-1").restart(timeout=0)
-    assert read_cpu_limit(up.container("pi-1")) == (4_000, 40_000)
+    assert read_cpu_limit(up.container("pi-1")) == (2_000, 20_000)
     assert not up.call("fedsim_devices").changed
 
 

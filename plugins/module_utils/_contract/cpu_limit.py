@@ -15,9 +15,10 @@ LONGEST_PERIOD_US: Final = 1_000_000
 #: What follows from these two.
 LEAST_CPUS: Final = LEAST_QUOTA_US / LONGEST_PERIOD_US
 
-#: A device that has used up its quota waits for the next period, so short periods are smooth. Most kernels notice only
-#: at a tick (4 ms), so with a smaller quota a device overdraws it and then waits for several periods.
-SMOOTH_QUOTA_US: Final = 4_000
+#: A device that has used up its quota waits for the next period, so steps shorter than a few periods take a time of
+#: chance: periods are as short as the smallest quota allows, within these. The kernel may notice at its next tick only
+#: that a quota is used up (4 ms with 250 ticks a second); what is overdrawn is taken off the next periods, so that
+#: short periods do no harm. `python -m benchmarks.fidelity smoothness` measures it.
 SHORTEST_PERIOD_US: Final = 20_000
 USUAL_PERIOD_US: Final = 100_000
 
@@ -36,10 +37,9 @@ class CpuLimit:
 
 
 def limit_to(cpus: float) -> CpuLimit:
-    """Return the limit for a number of cores, from ``LEAST_CPUS`` on: quotas of 4 ms where a period of 20 to 100 ms
-    allows them, and of 1 ms in a longer period below 0.01 cores.
+    """Return the limit for a number of cores, from ``LEAST_CPUS`` on: periods of 20 ms from 0.05 cores on, and below
+    that the shortest in which the smallest quota is what was asked for.
     """
-    smooth = min(max(SMOOTH_QUOTA_US / cpus, SHORTEST_PERIOD_US), USUAL_PERIOD_US)
     # Rounded first: 1000 / 0.001 must not become 1,000,001 by a rounding error.
-    period = min(math.ceil(round(max(smooth, LEAST_QUOTA_US / cpus), 3)), LONGEST_PERIOD_US)
+    period = min(math.ceil(round(max(LEAST_QUOTA_US / cpus, SHORTEST_PERIOD_US), 3)), LONGEST_PERIOD_US)
     return CpuLimit(max(round(cpus * period), LEAST_QUOTA_US), period)

@@ -44,7 +44,7 @@ class Engine:
 def test_a_limit_is_set() -> None:
     engine = Engine()
     _cpu_limit.set_cpu_limit(engine, "pi-1", WANTED)
-    assert engine.container["HostConfig"] == {"CpuPeriod": 40_000, "CpuQuota": 4_000, "CpuShares": 1024}
+    assert engine.container["HostConfig"] == {"CpuPeriod": 20_000, "CpuQuota": 2_000, "CpuShares": 1024}
 
 
 def test_a_refused_limit_fails_the_device_with_the_fix() -> None:
@@ -57,7 +57,7 @@ def test_a_container_that_has_ended_is_left_to_who_reads_back_how() -> None:
 
 
 def test_a_limit_that_the_engine_does_not_keep_fails_the_device() -> None:
-    with pytest.raises(DeviceFailedError, match=r"not in force: CpuPeriod is 0, not 40000, CpuQuota is 0, not 4000"):
+    with pytest.raises(DeviceFailedError, match=r"not in force: CpuPeriod is 0, not 20000, CpuQuota is 0, not 2000"):
         _cpu_limit.set_cpu_limit(Engine(keeps=False), "pi-1", WANTED)
 
 

@@ -1,0 +1,49 @@
+"""Whether devices compute as they should.
+
+    python -m benchmarks.fidelity smoothness [--devices N] [--steps N]
+
+``smoothness``: how much the times of equal steps differ within small CPU limits, on this machine, as root, with real
+containers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from .fidelity_figures import smoothness
+from .tables import Limit, print_limits, print_table
+
+#: What is measured: cpus, and seconds of processor time of a step.
+STEPS = ((0.05, 0.05), (0.05, 0.005), (0.02, 0.05), (0.1, 0.05), (0.5, 0.05))
+MOST_PERCENT = 10.0
+FIGURE = (0.05, 0.05)
+
+
+def measure_smoothness(devices: int, steps: int) -> int:
+    """Print the table, and whether the figure is within its limit."""
+    image, found = smoothness.engine_image(), []
+    for cpus, step_s in STEPS:
+        # Never more cpus together than with 0.05 each.
+        count = max(1, min(devices, round(devices * 0.05 / cpus)))
+        found.append(smoothness.measure(image, cpus, step_s, count, steps))
+    print_table("smoothness of small cpu limits", smoothness.COLUMNS, [one.cells() for one in found])
+    of_figure = next(one for one in found if (one.cpus, one.step_s) == FIGURE)
+    what = f"deviation of a step of {1000 * FIGURE[1]:g} ms at {FIGURE[0]:g} cpus, {of_figure.devices} devices at once"
+    print_limits([Limit(what, 100 * of_figure.deviation, MOST_PERCENT, " %")])
+    return int(100 * of_figure.deviation > MOST_PERCENT)
+
+
+def main() -> int:
+    """Measure; exit with 1 if a figure is out of its limit."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fidelity", description="Devices compute as asked.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    smooth = verbs.add_parser("smoothness", help="equal steps within small cpu limits")
+    smooth.add_argument("--devices", type=int, default=20, help="of 0.05 cpus, at once (default: %(default)s)")
+    smooth.add_argument("--steps", type=int, default=20, help="of each device (default: %(default)s)")
+    options = parser.parse_args()
+    return measure_smoothness(options.devices, options.steps)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What `benchmarks.fidelity` measures, one figure per module."""
