@@ -18,7 +18,12 @@ SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", *WHO
 # These start programs that compute (FederatedScope and torch, where the machine has them), and judge no times.
 ENGINES = "tests/unit/engines"
 ON_ALL_CORES = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", ENGINES)
-ONE_BY_ONE = ("-m", "not (e2e or faults) or alone", f"--ignore={ENGINES}")
+# Those that measure times are run one after the other by one process (tests/conftest.py), beside one for all others.
+# Two cores are enough for that; more processes would disturb the times.
+MEASURING_AND_OTHERS = (
+    *("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"),
+    *("-m", "not (e2e or faults) or alone", f"--ignore={ENGINES}"),
+)
 # Thousands of tests of timers, threads and kernels: one that a busy machine disturbed must not discard the whole run.
 # It is run once more, and named in the summary (RERUN) as a fault of the test to fix. A test that hung is not.
 ONCE_MORE = ("--reruns", "1", "--rerun-except", "Timeout", "-raR")
@@ -74,7 +79,7 @@ def tests(session: nox.Session) -> None:
         _python(session, "pytest", *session.posargs)
         return
     failed = []
-    for options in (SIDE_BY_SIDE, ON_ALL_CORES, ONE_BY_ONE):
+    for options in (SIDE_BY_SIDE, ON_ALL_CORES, MEASURING_AND_OTHERS):
         try:
             _python(session, "pytest", *ONCE_MORE, *options)
         except CommandFailed:

@@ -60,9 +60,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests of functions that have none of the heavy markers as pure; the hooks below enforce that."""
+    """Mark tests of functions that have none of the heavy markers as pure; the hooks below enforce that.
+
+    With ``--dist loadgroup`` all tests that measure times share one process, and so do those of one file, which may
+    share a fixture.
+    """
     for item in items:
         folder = item.path.resolve().relative_to(TESTS).parts[0]
+        measures = folder == "lab" or item.get_closest_marker("alone") is not None
+        item.add_marker(pytest.mark.xdist_group("times" if measures else str(item.path)))
         if folder in ON_AN_ENGINE:
             item.add_marker("docker")
             item.add_marker(folder)
