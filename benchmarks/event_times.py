@@ -27,6 +27,7 @@ from fedsim_runner.agent.host.network_container import Namespace, NetworkContain
 from fedsim_runner.agent.links import probe
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
 from fedsim_runner.agent.links.run_links import RunLinks
+from fedsim_runner.agent.links.shaper import Result
 from fedsim_runner.agent.run_settings import RunSettings
 from fedsim_runner.agent.timeline.devices import Devices
 from fedsim_runner.agent.timeline.priority import run_before_devices
@@ -44,6 +45,7 @@ from .tables import Limit, print_limits, print_table
 MBIT = 1_000_000
 PLANNED = Links(Link(8 * MBIT, 20_000), Link(20 * MBIT, 20_000))
 OTHER = LinkChange(rate_bps=2 * MBIT, delay_us=50_000)
+RATES = tuple(rate * MBIT for rate in range(2, 9))
 EVERY_S, LASTS_S = 0.5, 0.25
 STEP_MS = 200
 LOOK_S, RESTORE_S = 1.0, 6.0
@@ -114,7 +116,7 @@ def _timeline(entry: TimelineEntry, devices: Sequence[str], times: int) -> tuple
 
 def _settings(addresses: Mapping[str, str], backend: str) -> RunSettings:
     devices = [DeviceLink(name, address, PLANNED.up, PLANNED.down) for name, address in addresses.items()]
-    later = tuple(replace(link, rate_bps=OTHER.rate_bps) for link in (PLANNED.up, PLANNED.down))
+    later = tuple(replace(PLANNED.up, rate_bps=rate, delay_us=50_000) for rate in RATES)
     return RunSettings(
         lab_host="localhost",
         link_backend=backend,
@@ -131,7 +133,14 @@ def _settings(addresses: Mapping[str, str], backend: str) -> RunSettings:
         memory_bytes={},
         disk_bytes={},
         start_cpu_s={},
-        links=Profile(devices, seed=1, server="server", may_part=True, later=later),
+        links=Profile(
+            devices,
+            seed=1,
+            server="server",
+            may_part=True,
+            later=later,
+            fastest_up_bps=dict.fromkeys(addresses, max(RATES)),
+        ),
     )
 
 
@@ -184,13 +193,12 @@ def _vary(links: RunLinks, settings: RunSettings, seconds: float) -> tuple[int, 
     track = Track(
         at_ms=tuple(step * STEP_MS for step in steps),
         length_ms=len(steps) * STEP_MS,
-        rate_bps=tuple((2 + step % 7) * MBIT for step in steps),
+        rate_bps=tuple(RATES[step % len(RATES)] for step in steps),
     )
     found: list[events.Event] = []
 
-    def change(now: Mapping[str, Links]) -> dict[str, str]:
-        results = links.change(lambda one: replace(one, varied={**one.varied, **now}))
-        return {name: result.failed for name, result in results.items() if result.failed is not None}
+    def change(now: Mapping[str, Links], due_s: float) -> Callable[[], Mapping[str, Result]]:
+        return links.begin_change(lambda one: replace(one, varied={**one.varied, **now}), due_s)
 
     player = Player(change, found.append)
     variations = {

@@ -9,7 +9,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -44,6 +44,7 @@ from .lab.part import LabPart
 from .lab_network.lab_network import LabNetwork
 from .links import counters, probe
 from .links.run_links import RunLinks
+from .links.shaper import Result
 from .measuring.course_counters import CourseCounters
 from .measuring.link_check import LinkCheck, NotNowError
 from .run_settings import RunSettings, read_run_settings
@@ -358,10 +359,9 @@ class Agent:
             settings = self._settings
             self._player.begin(self._gatekeeper.open_at, settings.variations, settings.tracks, settings.links.seed)
 
-    def _vary(self, links: Mapping[str, Links]) -> dict[str, str]:
-        """Have links be these, where no event says otherwise; return the reasons where that failed, by device."""
-        results = self._links.change(lambda now: dataclasses.replace(now, varied={**now.varied, **links}))
-        return {name: result.failed for name, result in results.items() if result.failed is not None}
+    def _vary(self, links: Mapping[str, Links], due_s: float) -> Callable[[], Mapping[str, Result]]:
+        """Have links be these at a time of the monotonic clock, where no event says otherwise."""
+        return self._links.begin_change(lambda now: dataclasses.replace(now, varied={**now.varied, **links}), due_s)
 
     def _fail(self, device: str | None, reason: str) -> None:
         """End the course, if one runs, for a reason from outside it."""

@@ -11,6 +11,7 @@ from ..contract import device_file
 from ..contract.device_file import DeviceFileError, Lab, Role, Verify
 from ..contract.link import Link, Links
 from ..contract.link_variation import WAYS, Track, Variation, links_of, varying_values
+from ..contract.queue_size import UNLIMITED_BPS
 from ..contract.routes import routes_to_server
 from ..contract.slow_links import answer_s, slowest
 from ..contract.timeline import TimelineEntry, all_links
@@ -115,6 +116,7 @@ def read_run_settings(path: Path) -> RunSettings:
             _later_links(planned, possible),
             topology=found.topology,
             clients_talk=found.course.clients_talk,
+            fastest_up_bps=_fastest_up(possible),
         ),
         max(map(answer_s, routes.values()), default=0),
         found.timeline,
@@ -134,6 +136,12 @@ def _later_links(planned: Mapping[str, Links], possible: Mapping[str, Iterable[L
     """
     changed = [links for name, link in planned.items() for links in possible[name] if links != link]
     return tuple(dict.fromkeys(link for links in changed for link in (links.up, links.down)))
+
+
+def _fastest_up(possible: Mapping[str, Iterable[Links]]) -> dict[str, int]:
+    """The highest rate that the uplink of each device has, of those whose uplinks differ during the course."""
+    rates = {name: {one.up.rate_bps or UNLIMITED_BPS for one in links} for name, links in possible.items()}
+    return {name: max(some) for name, some in rates.items() if len(some) > 1}
 
 
 def _link(name: str, address: str, link: Links) -> DeviceLink:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from fedsim_runner.agent.links.deviation import Deviation
+from fedsim_runner.agent.links.protocol import wait_until
+from fedsim_runner.agent.links.shaper import Result
 from fedsim_runner.agent.traces.player import Player
 from fedsim_runner.contract import events
 from fedsim_runner.contract.link import Link, Links
@@ -33,9 +35,14 @@ def test_what_passes_follows_a_trace_with_two_rates(backend: str, probed: dict[s
         apply(shaper, lab)
         lab.burst("a", "b", 10, 1200, SLOW)
 
-        def change(links: Mapping[str, Links]) -> Mapping[str, str]:
-            results = shaper.change(Deviation(varied=links).of(profile), lab.namespaces)
-            return {name: result.failed for name, result in results.items() if result.failed is not None}
+        def change(links: Mapping[str, Links], due_s: float) -> Callable[[], Mapping[str, Result]]:
+            begun = shaper.begin_change(Deviation(varied=links).of(profile), lab.namespaces, due_s=due_s)
+
+            def finish() -> Mapping[str, Result]:
+                wait_until(due_s)
+                return begun.finish(begun.see())
+
+            return finish
 
         player = Player(change, said.append)
         begun = time.monotonic()

@@ -6,13 +6,14 @@ than a change is due on a lab host whose processors all compute.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
 
 from fedsim_runner.contract.link import INTERFACE
 
 from ..host import programs
 from . import netns, rtnetlink
-from .protocol import Changes, Failures, Settings
+from .protocol import Changed, Changes, Failures, Finish, Settings, wait_until
 from .root_qdisc import Qdisc, parse_qdiscs, qdisc_commands, read_qdiscs, run_commands
 from .run_namespace import RunNamespace
 from .veth import DOWN, PORT, UP
@@ -23,13 +24,27 @@ ITEMS = frozenset({UP, DOWN, PORT})
 
 
 def change_ends(
-    changes: Mapping[str, Changes], wires: Mapping[str, Wire], namespaces: Mapping[str, str], network: RunNamespace
-) -> tuple[dict[str, Settings], Failures]:
-    """Change root qdiscs and ports in place; return what the kernel then has of these, and failures, by device.
+    changes: Mapping[str, Changes],
+    wires: Mapping[str, Wire],
+    namespaces: Mapping[str, str],
+    network: RunNamespace,
+    due_s: float,
+) -> Finish:
+    """Change root qdiscs and ports in place, at this time of the monotonic clock.
 
     Raises:
         OSError: the run's namespace is gone.
     """
+    wait_until(due_s)
+    found, failed = _change(changes, wires, namespaces, network)
+    changed = Changed(found, failed, time.monotonic() - due_s)
+    return lambda: changed
+
+
+def _change(
+    changes: Mapping[str, Changes], wires: Mapping[str, Wire], namespaces: Mapping[str, str], network: RunNamespace
+) -> tuple[dict[str, Settings], Failures]:
+    """Change them now; return what the kernel then has of these, and failures, by device."""
     found: dict[str, dict[str, object]] = {name: {} for name in changes}
     failed: Failures = {}
     for name, change in changes.items():

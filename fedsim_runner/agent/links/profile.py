@@ -32,6 +32,7 @@ class Profile:
         prefix: prefix length of the devices' addresses.
         may_part: devices may be offline, or in partitions, during the course.
         later: further links that devices may have during the course; with any, all links can be changed in place.
+        fastest_up_bps: by device whose link may change, the highest rate that its uplink has during the course.
         offline: devices that nothing reaches, and that reach nothing.
         partitions: sets of devices by a number of each: nothing passes between one and all others.
         topology: what lies between the devices; None: nothing.
@@ -50,6 +51,7 @@ class Profile:
     prefix: int = 24
     may_part: bool = False
     later: tuple[Link, ...] = ()
+    fastest_up_bps: Mapping[str, int] = field(default_factory=dict)
     offline: frozenset[str] = frozenset()
     partitions: Mapping[int, frozenset[str]] = field(default_factory=dict)
     topology: Topology | None = None

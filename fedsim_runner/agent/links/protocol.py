@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from fedsim_runner.contract.link import Link
@@ -19,6 +21,25 @@ if TYPE_CHECKING:
 Settings = Mapping[str, object]  # settings that shape one device's link: item -> value; str(value) is for people
 Changes = Mapping[str, tuple[object, object]]  # item -> its value before, and the one that it is to have
 Failures = dict[str, str]  # device -> reason
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What has become of a change.
+
+    Attributes:
+        found: what was then found of each device, also what is only for people.
+        failed: failures by device.
+        late_s: by how much it was late.
+    """
+
+    found: Mapping[str, Settings]
+    failed: Failures
+    late_s: float = 0.0
+
+
+#: Returns what has become of a change whose time has come.
+Finish = Callable[[], Changed]
 
 
 class LinkBackend(Protocol):
@@ -66,20 +87,24 @@ class LinkBackend(Protocol):
     def apply(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
         """Set those of the settings from ``read`` that differ."""
 
-    def change(
-        self, changes: Mapping[str, Changes], namespaces: Mapping[str, str]
-    ) -> tuple[dict[str, Settings], Failures]:
+    def change(self, changes: Mapping[str, Changes], namespaces: Mapping[str, str], due_s: float) -> Finish:
         """Change settings that are in force, while packets pass: in place, without a program, in the calling thread.
 
-        Returns:
-            What was then found of each device, also what is only for people, and failures.
+        Args:
+            changes: of each device.
+            namespaces: their paths.
+            due_s: when it is to take place, on the monotonic clock; in the past: at once. A back end that cannot have
+                somebody else do that waits.
         """
+        wait_until(due_s)
         failed = self.apply(
             {name: {item: after for item, (_, after) in change.items()} for name, change in changes.items()},
             namespaces,
         )
+        late_s = time.monotonic() - due_s
         found, unread = self.read({name: namespaces[name] for name in changes})
-        return found, {**failed, **unread}
+        changed = Changed(found, {**failed, **unread}, late_s)
+        return lambda: changed
 
     def use_network(self, network: RunNamespace) -> None:
         """Take the run's namespace, where downlinks are, for what it does there besides the qdiscs."""
@@ -129,3 +154,8 @@ class LinkBackend(Protocol):
 
     def stop(self) -> None:
         """Stop: the agent ends."""
+
+
+def wait_until(due_s: float) -> None:
+    """Sleep until this time of the monotonic clock."""
+    time.sleep(max(0.0, due_s - time.monotonic()))

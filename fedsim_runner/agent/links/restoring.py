@@ -35,12 +35,19 @@ class Restorer:
         self._devices = devices
         self._lock = lock
         self._record = record
-        self._changes: Counter[str] = Counter()  # of each device's link while packets pass
+        self._under_way: Counter[str] = Counter()  # changes of each device's link while packets pass
+        self._changes: Counter[str] = Counter()  # those that are over
         self._looked_at = time.monotonic()  # when all links in force were last known to be
 
-    def note_change(self, devices: Iterable[str]) -> None:
-        """These devices' links have been changed here; called with the lock."""
-        self._changes.update(list(devices))  # a mapping would be taken for counts
+    def begin_change(self, devices: Iterable[str]) -> None:
+        """These devices' links are changed here from now on; called with the lock."""
+        self._under_way.update(list(devices))  # a mapping would be taken for counts
+
+    def end_change(self, devices: Iterable[str]) -> None:
+        """A change that was begun is over; called with the lock."""
+        devices = list(devices)
+        self._under_way.subtract(devices)
+        self._changes.update(devices)
 
     def restore(self, shaper: Shaper, running: Mapping[str, int]) -> dict[str, str]:
         """Put links that are in force, but that somebody else has changed, back in force.
@@ -74,7 +81,7 @@ class Restorer:
         seen = shaper.look_for_changes(devices)
         with self._lock:
             # What has been changed here meanwhile may be what was seen.
-            same = {name for name in devices if self._changes[name] == before[name]}
+            same = {name for name in devices if self._changes[name] == before[name] and not self._under_way[name]}
             shaper.take_note_of({name: trace for name, trace in seen.traces.items() if name in same})
             return {name: change for name, change in seen.changed.items() if name in same}
 

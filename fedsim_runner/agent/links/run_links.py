@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -20,7 +21,7 @@ from .deviation import Deviation
 from .fan_out import hurry
 from .joined import Joined
 from .profile import DeviceLink, Profile
-from .protocol import Failures
+from .protocol import Failures, wait_until
 from .restoring import Restorer
 from .run_namespace import RunNamespace
 from .shaped_devices import ShapedDevices
@@ -44,12 +45,12 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def _locked(method: Callable[Concatenate[RunLinks, _P], _T]) -> Callable[Concatenate[RunLinks, _P], _T]:
-    """Hold the lock of the links; a change never waits for one that reads them."""
+def _among_readers(method: Callable[Concatenate[RunLinks, _P], _T]) -> Callable[Concatenate[RunLinks, _P], _T]:
+    """Hold the lock of those that read the links; a change never waits for them."""
 
     @functools.wraps(method)
     def call(self: RunLinks, /, *arguments: _P.args, **options: _P.kwargs) -> _T:
-        with self._lock:
+        with self._reading:
             return method(self, *arguments, **options)
 
     return call
@@ -221,37 +222,57 @@ class RunLinks:
         return None
 
     def change(self, update: Callable[[Deviation], Deviation]) -> dict[str, Result]:
+        """Have links deviate from the device file, or no longer, from now on; as :meth:`begin_change` and its end."""
+        return self.begin_change(update, time.monotonic())()
+
+    def begin_change(self, update: Callable[[Deviation], Deviation], due_s: float) -> Callable[[], dict[str, Result]]:
         """Have links deviate from the device file, or no longer: those in force in place, while packets pass.
 
         Links that come into force later, of containers that are restarted, are as they then are for the others. It
-        takes no lock but that of the links, and starts no program.
+        takes no lock but that of the links, and starts no program. A back end that has it done by somebody else does
+        not wait until the change is due, another one does. A link that is changed again meanwhile is so with this
+        change: where that is due before, this one comes sooner for the link.
 
         Args:
             update: returns how they are to deviate, from how they do now.
+            due_s: when, on the monotonic clock; a little ahead of it.
 
         Returns:
-            What was changed, by device.
+            What waits until then, and returns what was changed, by device.
 
         Raises:
-            LinkError: the run's network is gone.
+            LinkError: the run's network is gone; also from what is returned.
         """
         with self._lock, hurry():
-            return self._change(update)
+            self.deviation = update(self.deviation)
+            if self._shaper is None or self._profile is None:
+                return dict
+            shaper, here = self._shaper, self._devices.where_they_were()
+            try:
+                change = shaper.begin_change(self.now(self._profile), here, self._devices.is_where_it_was, due_s)
+            except (OSError, programs.CommandError) as error:
+                raise LinkError(str(error)) from error
+            self._restorer.begin_change(change.devices)
 
-    def _change(self, update: Callable[[Deviation], Deviation]) -> dict[str, Result]:
-        self.deviation = update(self.deviation)
-        if self._shaper is None or self._profile is None:
-            return {}
-        here = self._devices.where_they_were()
-        try:
-            results = self._shaper.change(self.now(self._profile), here, self._devices.is_where_it_was)
-            left = [name for name, result in results.items() if result.failed is not None]
-            left = [name for name in left if self._devices.is_where_it_was(name, here[name])]
-            again = self._shaper.apply({name: here[name] for name in left}) if left else {}
-        except (OSError, programs.CommandError) as error:
-            raise LinkError(str(error)) from error
-        self._restorer.note_change(results)
-        return {**results, **again}
+        def finish() -> dict[str, Result]:
+            wait_until(due_s)
+            seen = change.see()
+            with self._lock:
+                try:
+                    results = change.finish(seen)
+                    return {**results, **self._apply_again(shaper, results, here)}
+                except (OSError, programs.CommandError) as error:
+                    raise LinkError(str(error)) from error
+                finally:
+                    self._restorer.end_change(change.devices)
+
+        return finish
+
+    def _apply_again(self, shaper: Shaper, results: Mapping[str, Result], here: Mapping[str, str]) -> dict[str, Result]:
+        """Bring links into force that could not be changed in place, of devices that are still there."""
+        failed = [name for name, result in results.items() if result.failed is not None]
+        left = {name: here[name] for name in failed if self._devices.is_where_it_was(name, here[name])}
+        return shaper.apply(left) if left else {}
 
     def restore(self, running: Mapping[str, int]) -> dict[str, str]:
         """Put links that are in force, but that somebody else has changed, back in force.
@@ -309,7 +330,7 @@ class RunLinks:
         if self._shaper is not None and not self._passes_on:
             self._shaper.forget(name)
 
-    @_locked
+    @_among_readers
     def count(self, running: Mapping[str, int], afresh: bool = False) -> dict[tuple[str, str], Tally]:
         """What has passed each shaped direction, by device and ``up`` or ``down``; empty if nothing passes any longer.
 
@@ -339,7 +360,7 @@ class RunLinks:
         except OSError:
             return {}  # which `failure` is about to say
 
-    @_locked
+    @_among_readers
     def counters(self) -> dict[str, Any]:
         """Counters of the process that holds packets outside the kernel; empty if the kernel does all."""
         return self._shaper.counters() if self._shaper is not None else {}

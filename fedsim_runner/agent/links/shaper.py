@@ -10,7 +10,7 @@ from fedsim_runner.contract.agent_calls import LinkAnswer
 
 from .in_place import ITEMS, change_ends
 from .profile import DeviceLink, Profile
-from .protocol import Changes, Failures, LinkBackend, Settings
+from .protocol import Changed, Changes, Failures, Finish, LinkBackend, Settings
 from .root_qdisc import Qdisc
 from .run_namespace import RunNamespace
 from .tally import Passed, Tally
@@ -20,15 +20,36 @@ from .wiring import plan_wires
 
 @dataclass
 class Result:
-    """The result of shaping one device's link; ``found``: what is then in force of what was changed, for people."""
+    """The result of shaping one device's link.
+
+    Attributes:
+        found: what is then in force of what was changed, for people.
+        late_s: by how much a change was late.
+    """
 
     changed: bool = False
     failed: str | None = None
     diff: list[dict[str, str]] = field(default_factory=list)
     found: str = ""
+    late_s: float = 0.0
 
     def as_dict(self) -> LinkAnswer:
         return {"changed": self.changed, "failed": self.failed, "diff": self.diff}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of links whose time may still be to come.
+
+    Attributes:
+        devices: those whose links change.
+        see: returns what has become of it; to be called once, after its time, with or without a lock.
+        finish: returns what was changed, by device, from what ``see`` has returned.
+    """
+
+    devices: Collection[str]
+    see: Callable[[], list[Changed]]
+    finish: Callable[[list[Changed]], dict[str, Result]]
 
 
 @dataclass(frozen=True)
@@ -138,20 +159,28 @@ class Shaper:
         self._applied |= {name: self._planned[name] for name, result in results.items() if result.failed is None}
         return results
 
-    def change(
-        self, profile: Profile, namespaces: Mapping[str, str], is_there: Callable[[str, str], bool] = lambda *_: True
-    ) -> dict[str, Result]:
+    def change(self, profile: Profile, namespaces: Mapping[str, str]) -> dict[str, Result]:
+        """Bring links that are in force to another profile at once; arguments and errors as of the next method."""
+        change = self.begin_change(profile, namespaces)
+        return change.finish(change.see())
+
+    def begin_change(
+        self,
+        profile: Profile,
+        namespaces: Mapping[str, str],
+        is_there: Callable[[str, str], bool] = lambda *_: True,
+        due_s: float = 0.0,
+    ) -> Change:
         """Bring links that are in force to another profile while packets pass: in place, in the calling thread.
 
-        Links that are not in force have to be brought to it by :meth:`apply`.
+        Links that are not in force have to be brought to it by :meth:`apply`. Whoever is asked next takes the links
+        for those of the profile.
 
         Args:
             profile: with the same devices.
             namespaces: path of each device's network namespace, of all that have a link in force.
             is_there: whether a device is still in this namespace; asked of those whose links change.
-
-        Returns:
-            What was changed, by device.
+            due_s: when, on the monotonic clock; in the past: at once.
 
         Raises:
             OSError: the run's namespace is gone.
@@ -168,14 +197,31 @@ class Shaper:
             if name in self._applied
         }
         changes = {name: change for name, change in changes.items() if change and is_there(name, namespaces[name])}
+        begun: list[Finish] = []
+        if own := _only(changes, ITEMS, False):
+            begun += [one.change(own, namespaces, due_s) for one in self._backends if one.name == chosen]
+        if ends := _only(changes, ITEMS, True):
+            begun.append(change_ends(ends, self._veths.wires, namespaces, self._network, due_s))
+        wanted = {name: self._planned[name] for name in changes}
+        self._applied |= wanted
+        return Change(
+            changes,
+            lambda: [finish() for finish in begun],
+            lambda seen: self._finish_change(changes, wanted, seen),
+        )
+
+    def _finish_change(
+        self, changes: Mapping[str, Changes], wanted: Mapping[str, Settings], seen: Sequence[Changed]
+    ) -> dict[str, Result]:
         results = {name: Result(changed=True) for name in changes}
         found: dict[str, dict[str, object]] = {name: {} for name in changes}
-        for backend in self._backends:
-            if backend.name == chosen:
-                self._take(found, results, *backend.change(_only(changes, ITEMS, False), namespaces))
-        ends = _only(changes, ITEMS, True)
-        if ends:
-            self._take(found, results, *change_ends(ends, self._veths.wires, namespaces, self._network))
+        late_s = 0.0
+        for changed in seen:
+            late_s = max(late_s, changed.late_s)
+            for name, values in changed.found.items():
+                found[name] |= values
+            for name, reason in changed.failed.items():
+                results[name].failed = reason
         for name, change in changes.items():
             result = results[name]
             missing = {item: (found[name].get(item), after) for item, (_, after) in change.items()}
@@ -183,9 +229,8 @@ class Shaper:
             if missing and result.failed is None:
                 result.failed = f"the kernel did not keep what was set: {_describe(missing)}"
             result.found = "; ".join(f"{item} {value or 'none'}" for item, value in found[name].items())
-            if result.failed is None:
-                self._applied[name] = self._planned[name]
-            else:
+            result.late_s = late_s
+            if result.failed is not None and self._applied.get(name) is wanted[name]:
                 self._applied.pop(name)
         return results
 
@@ -274,19 +319,6 @@ class Shaper:
         """Stop all back ends: the agent ends."""
         for backend in self._backends:
             backend.stop()
-
-    @staticmethod
-    def _take(
-        found: dict[str, dict[str, object]],
-        results: Mapping[str, Result],
-        settings: Mapping[str, Settings],
-        failed: Failures,
-    ) -> None:
-        """Take note of what a part has found, and where it has failed."""
-        for name, values in settings.items():
-            found[name] |= values
-        for name, reason in failed.items():
-            results[name].failed = reason
 
     def _compare(
         self, namespaces: Mapping[str, str], results: Mapping[str, Result], owners: dict[str, _Part]

@@ -1,8 +1,10 @@
 """Following a run's timeline: each entry begins at its time, whatever else the agent does.
 
-A thread of its own with real-time priority waits for what is due. It takes the lock of the links, which nobody holds
-for long during a course, and never that of the agent; it does not wait for the Docker Engine, which may be busy: other
-threads do. Entries that wait for a round or a state are due as soon as the agent has read that it has come.
+A thread of its own with real-time priority waits for what is due. It prepares a change of links a little ahead of its
+time: at a moment that is known before, links change whatever keeps the agent from running then. It takes the lock of
+the links, which nobody holds for long during a course, and never that of the agent; it does not wait for the Docker
+Engine, which may be busy: other threads do. Entries that wait for a round or a state are due as soon as the agent has
+read that it has come.
 
 An entry that fails is named in the journal, and the course goes on.
 
@@ -13,11 +15,13 @@ its link is cut once it has joined. So it has its id, and a course begins with a
 from __future__ import annotations
 
 import heapq
+import math
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from fedsim_runner.contract.atomic import CannotWriteError
 from fedsim_runner.contract.errors import FedsimError
@@ -27,7 +31,9 @@ from fedsim_runner.contract.timeline import TimelineEntry, describe_change
 
 from ..host.background import Background
 from ..links.deviation import Deviation
+from ..links.protocol import wait_until
 from ..links.run_links import RunLinks
+from ..links.shaper import Result
 from ..run_settings import RunSettings
 from .devices import Devices
 from .found import describe_together
@@ -40,6 +46,8 @@ from .triggers import Course, has_come, read_for
 _WORKERS = 4
 # Once a client has its id, what still belongs to joining is a message each way; it takes this time besides the links'.
 JOINING_S = 1.0
+# A change of links is prepared so long before it is due: this thread waits for others of the agent, and for processors.
+AHEAD_S: Final = 0.05
 
 
 @dataclass(order=True)
@@ -230,14 +238,22 @@ class Timeline:
         gain_priority()
         while True:
             with self._changed:
-                while not self._stopped and (not self._due or self._due[0].due_s > time.monotonic()):
-                    self._changed.wait(self._due[0].due_s - time.monotonic() if self._due else None)
+                while not self._stopped and (wait_s := self._wait_s()) > 0:
+                    self._changed.wait(None if wait_s == math.inf else wait_s)
                 if self._stopped:
                     return
-                step = heapq.heappop(self._due)
-            self._carry_out(step)
+                steps = []
+                while self._wait_s() <= 0:
+                    steps.append(heapq.heappop(self._due))
+            for finish in [self._begin(step) for step in steps]:
+                finish()
 
-    def _carry_out(self, step: _Step) -> None:
+    def _wait_s(self) -> float:
+        """Seconds until the next step is to be prepared."""
+        return self._due[0].due_s - AHEAD_S - time.monotonic() if self._due else math.inf
+
+    def _begin(self, step: _Step) -> Callable[[], None]:
+        """Prepare a step that is about to be due; return what waits until then, and ends it."""
         entry, due = step.entry, step.due_s + self._unix_s
         names = [name for name in entry.devices if name in self._here]
         before = self._memory.in_force
@@ -253,49 +269,50 @@ class Timeline:
                 self._memory.ended.add(entry.number)
             else:
                 self._memory.due[entry.number] = due
-        found: list[str] = []
-        problems: list[str] = []
-        self._move_links(before, after, entry, names, found, problems)
-        self._freeze(before, after, found, problems)
-        slow = action if action in SLOW else None
-        if slow is not None:
-            self._interruptions.begin(slow, entry, names, problems)
-        late_s = time.monotonic() - step.due_s
         if entry.duration_s is not None and not step.ends:
             self._push(due + entry.duration_s, entry, True)
-        self._tell()
-        event = EventEnded if step.ends else EventBegun
+        found: list[str] = []
+        problems: list[str] = []
+        moved = self._move_links(before, after, entry, step.due_s, problems)
+        slow = action if action in SLOW else None
 
         def finish() -> None:
+            wait_until(step.due_s)
+            self._freeze(before, after, found, problems)
+            if slow is not None:
+                self._interruptions.begin(slow, entry, names, problems)
+            late_s = time.monotonic() - step.due_s
+            if moved is not None:
+                late_s = self._finish_links(moved, before, after, names, found, problems) or late_s
+            self._tell()
+            if slow is not None and self._background is not None:
+                self._background.submit(lambda: end(late_s))
+            else:
+                end(late_s)
+
+        def end(late_s: float) -> None:
             what = describe_change(entry)
             if slow is not None:
                 self._interruptions.carry_out(slow, names, found, problems)
             if problems:
                 self._record(EventFailed(entry.number, tuple(names), what, round(due, 3), "; ".join(problems)))
             elif names:
+                event = EventEnded if step.ends else EventBegun
                 shown = "; ".join(found) or None
                 self._record(event(entry.number, tuple(names), what, round(due, 3), round(late_s, 4), shown))
 
-        if slow is not None and self._background is not None:
-            self._background.submit(finish)
-        else:
-            finish()
+        return finish
 
     def _move_links(
-        self,
-        before: InForce,
-        after: InForce,
-        entry: TimelineEntry,
-        names: Collection[str],
-        found: list[str],
-        problems: list[str],
-    ) -> None:
+        self, before: InForce, after: InForce, entry: TimelineEntry, due_s: float, problems: list[str]
+    ) -> Callable[[], dict[str, Result]] | None:
+        """Prepare what is to change of links; None: nothing."""
         wanted, was = after.deviation(self._planned), before.deviation(self._planned)
         if wanted == was:
-            return
+            return None
         if entry.action is None and self._links.backend is None:
             problems.append(f"no link is shaped here: {self._links.unshaped or 'none is in force'}")
-            return
+            return None
 
         def update(deviation: Deviation) -> Deviation:
             offline = (deviation.offline - was.offline) | (wanted.offline - self._joining)
@@ -308,14 +325,32 @@ class Timeline:
             )
 
         try:
-            results = self._links.change(update)
+            return self._links.begin_change(update, due_s)
         except FedsimError as error:
             problems.append(str(error))
-            return
+            return None
+
+    def _finish_links(
+        self,
+        moved: Callable[[], dict[str, Result]],
+        before: InForce,
+        after: InForce,
+        names: Collection[str],
+        found: list[str],
+        problems: list[str],
+    ) -> float | None:
+        """See what has become of the links; return by how much that was late, if any has changed."""
+        try:
+            results = moved()
+        except FedsimError as error:
+            problems.append(str(error))
+            return None
         problems += [f"{name}: {results[name].failed}" for name in names if name in results and results[name].failed]
         shown = {name: results[name].found for name in names if name in results}
-        put_off = [name for name in names if name in (wanted.offline - was.offline) & self._joining]
+        gone = after.devices_of("offline") - before.devices_of("offline")
+        put_off = [name for name in names if name in gone & self._joining]
         found += describe_together({**shown, **dict.fromkeys(put_off, "its link is cut once it has joined")})
+        return max((result.late_s for result in results.values()), default=None)
 
     def _freeze(self, before: InForce, after: InForce, found: list[str], problems: list[str]) -> None:
         was, wanted = before.devices_of("freeze"), after.devices_of("freeze")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from fedsim_runner.contract import events
@@ -13,6 +15,7 @@ from fedsim_runner.contract.errors import FedsimError
 from fedsim_runner.contract.link import Links
 from fedsim_runner.contract.link_variation import NEVER, Track, Variation, course_of
 
+from ..links.shaper import Result
 from ..timeline.priority import gain_priority
 from .playback import Playback
 
@@ -22,8 +25,49 @@ BATCH_S: Final = 0.02
 #: the processors.
 REST: Final = 3.0
 
-#: Has links be these, by device; returns the devices for which that failed, with reasons.
-Change = Callable[[Mapping[str, Links]], Mapping[str, str]]
+#: They are prepared so long before their time: this thread waits for others of the agent, and for processors.
+AHEAD_S: Final = 0.05
+
+#: Has links be these, by device, at this time of the monotonic clock; what is returned waits until then, and returns
+#: what has become of it.
+Change = Callable[[Mapping[str, Links], float], Callable[[], Mapping[str, Result]]]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Changes that are made together, with the last of them; ``due_s`` is when the first was due."""
+
+    due_s: float
+    at_s: float
+    devices: Sequence[str]
+    counts: bool
+    finish: Callable[[], Mapping[str, Result]]
+
+
+@dataclass
+class _Said:
+    """What the journal says in the end."""
+
+    changes: int = 0
+    latest_s: float = 0.0
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def take(self, batch: _Batch) -> None:
+        """Wait for a batch, and see what has become of it."""
+        try:
+            results = batch.finish()
+        except FedsimError as error:
+            self.fail(batch.devices, error)
+            return
+        self.failed = {name: one.failed for name, one in results.items() if one.failed is not None} | self.failed
+        if batch.counts:
+            self.changes += len(batch.devices)
+            late_s = max((one.late_s for one in results.values()), default=0.0)
+            self.latest_s = max(self.latest_s, batch.at_s - batch.due_s + late_s)
+
+    def fail(self, devices: Iterable[str], error: FedsimError) -> None:
+        """Take note of why the links of these could not be changed."""
+        self.failed = {**dict.fromkeys(devices, str(error)), **self.failed}
 
 
 class Player:
@@ -61,30 +105,34 @@ class Player:
             self._thread = None
 
     def _play(self, playback: Playback, opened: float) -> None:
-        changes, latest_s = 0, 0.0
-        failed: dict[str, str] = {}
-        pause_s = 0.0
         if (os.cpu_count() or 1) > 1:  # on a single processor, packets would wait for each batch
             gain_priority()
+        said = _Said()
+        begun: deque[_Batch] = deque()
+        pause_s = 0.0
         while playback.next_s < NEVER:
-            wait_s = opened + playback.next_s - time.monotonic()
-            if self._stopping.wait(max(wait_s, pause_s)):
+            if self._stopping.wait(max(opened + playback.next_s - AHEAD_S - time.monotonic(), pause_s)):
                 break
-            due_s, computed_s = playback.next_s, time.thread_time()
-            now = playback.advance(time.monotonic() - opened)
+            computed_s = time.thread_time()
+            due_s = opened + playback.next_s
+            # The first are in force already.
+            at_s = max(due_s + BATCH_S if playback.next_s > 0 else due_s, time.monotonic())
+            counts = playback.next_s > 0
+            now = playback.advance(at_s - opened)
             try:
-                failed = {**self._change(now), **failed}
+                begun.append(_Batch(due_s, at_s, tuple(now), counts, self._change(now, at_s)))
             except FedsimError as error:
-                failed = {**dict.fromkeys(now, str(error)), **failed}
+                said.fail(now, error)
                 break  # the run's network is gone, and the course with it
-            pause_s = max(BATCH_S, REST * (time.thread_time() - computed_s))
-            if due_s > 0:  # the first are in force already
-                changes += len(now)
-                latest_s = max(latest_s, time.monotonic() - opened - due_s)
+            while begun and begun[0].at_s <= time.monotonic():
+                said.take(begun.popleft())
+            pause_s = REST * (time.thread_time() - computed_s)
+        for batch in begun:
+            said.take(batch)
         self._record(
             events.LinksVaried(
-                changes=changes,
-                latest_s=round(latest_s, 3),
-                failed=tuple(f"{name}: {reason}" for name, reason in failed.items()),
+                changes=said.changes,
+                latest_s=round(said.latest_s, 3),
+                failed=tuple(f"{name}: {reason}" for name, reason in said.failed.items()),
             )
         )

@@ -7,6 +7,7 @@ downlink (direction.py). The packets of a link stay in order. Without the proces
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +19,13 @@ from fedsim_runner.contract.link import Link
 from ..fan_out import in_each
 from ..need import Need
 from ..profile import Profile
-from ..protocol import Changes, Failures, LinkBackend, Settings
+from ..protocol import Changed, Changes, Failures, Finish, LinkBackend, Settings
 from ..root_qdisc import Qdisc
 from ..run_namespace import RunNamespace
 from ..tally import Passed, Tally
 from ..veth import DOWN, UP
 from . import rule_set
-from .arrivals import PACKETS_PER_S, Arrivals, Group, Senders, Uplink, Uplinks
+from .arrivals import PACKETS_PER_S, Arrivals, Group, Senders, Uplink, Uplinks, link_data
 from .crossings import Crossings
 from .departures import DEPARTURES, NAME, Departures
 from .needs import NFQUEUE, TBF
@@ -55,6 +56,8 @@ class Backend(LinkBackend):
     def __init__(self, probed: Mapping[str, Any]) -> None:
         self._iptables: str | None = probed.get("iptables")
         self._process: PacketProcess | None = None
+        self._changes = 0
+        self._counted = itertools.count(1)
         self._orders = 0  # commands that change the process's state, which nothing else does
         self._answer: tuple[int, dict[str, Any]] | None = None  # the state, and after how many of them
         self._senders: dict[str, str] = {}  # names of all devices by address
@@ -112,7 +115,7 @@ class Backend(LinkBackend):
             if name in profile.guest_sites:
                 arrivals = replace(arrivals, guest=device.address)
             planned[name] = {
-                UP: Tbf.for_link(device.up, profile.may_change),
+                UP: Tbf.for_link(device.up, profile.may_change, profile.fastest_up_bps.get(name, 0)),
                 DOWN: None,
                 RULE: PRESENT if name in passing else ABSENT,
                 ARRIVALS: arrivals if name in passing else None,
@@ -154,23 +157,21 @@ class Backend(LinkBackend):
         _, also_failed = in_each({name: namespaces[name] for name in changes}, change)
         return {**failed, **also_failed, **self._set_departures(changes)}
 
-    def change(
-        self, changes: Mapping[str, Changes], namespaces: Mapping[str, str]
-    ) -> tuple[dict[str, Settings], Failures]:
+    def change(self, changes: Mapping[str, Changes], namespaces: Mapping[str, str], due_s: float) -> Finish:
         pairs = [pair for change in changes.values() for pair in change.values()]
         if (
             self._process is None
             or any({RULE, DEPARTURES} & change.keys() for change in changes.values())
             or any(None in p for p in pairs)
         ):
-            return super().change(changes, namespaces)
+            return super().change(changes, namespaces, due_s)
         ups: dict[str, Any] = {}
         downs: dict[str, Any] = {}
         groups: Mapping[str, str] | None = None
         for name, change in changes.items():
             for before, after in change.values():
                 if isinstance(after, Uplink):
-                    ups[self._here[name]] = after.link.as_dict()
+                    ups[self._here[name]] = link_data(after.link)
                 elif isinstance(after, Arrivals):
                     downs[name] = _settings(after)
                 elif isinstance(after, Group):
@@ -178,27 +179,45 @@ class Backend(LinkBackend):
                 elif isinstance(before, Senders) and isinstance(after, Senders):
                     ups |= after.changed_from(before)
                     groups = after.of_all.groups
-        answer: dict[str, dict[str, Any]] = {"ups": {}, "devices": {}, "groups": {}, "failed": {}}
+        self._changes += 1
+        number, sent = self._changes, {"ups": ups, "devices": downs}
         try:
-            for part in _change_commands(ups, downs, groups):
-                for key, values in self._order(part).items():
-                    answer[key] |= values
+            self._process.change(_change_commands({"op": "change", "number": number, "at": due_s}, ups, downs, groups))
         except OSError as error:
-            return {}, dict.fromkeys(changes, str(error))
-        return {name: self._found(name, change, answer) for name, change in changes.items()}, answer["failed"]
+            ended = Changed({}, dict.fromkeys(changes, str(error)))
+            return lambda: ended
+        return lambda: self._changed(number, changes, sent)
 
-    def _found(self, name: str, change: Changes, answer: Mapping[str, Mapping[str, Any]]) -> Settings:
+    def _changed(self, number: int, changes: Mapping[str, Changes], sent: Mapping[str, Mapping[str, Any]]) -> Changed:
+        assert self._process is not None
+        try:
+            answer = self._process.see_change(number)
+        except OSError as error:
+            return Changed({}, dict.fromkeys(changes, str(error)))
+        finally:
+            self._orders = next(self._counted)
+        found = {name: self._found(name, change, answer, sent) for name, change in changes.items()}
+        return Changed(found, answer["failed"], answer["late_s"])
+
+    def _found(
+        self, name: str, change: Changes, answer: Mapping[str, Any], sent: Mapping[str, Mapping[str, Any]]
+    ) -> Settings:
         """What the packet process has said that it has now of what was to change of a device."""
         found: dict[str, object] = {}
+        address = self._here[name]
         for item, (_, after) in change.items():
-            address = self._here[name]
-            if isinstance(after, Uplink):
+            kind, key = ("ups", address) if isinstance(after, Uplink) else ("devices", name)
+            if isinstance(after, Group):
+                groups = after.senders.groups if answer["groups"] is None else answer["groups"]
+                found[item] = Group(groups.get(address, ""), after.senders)
+            elif key in answer["failed"]:
+                continue
+            elif answer[kind].get(key, sent[kind].get(key)) == sent[kind].get(key):
+                found[item] = after  # where it says nothing, a later change has come before this one
+            elif isinstance(after, Uplink):
                 found[item] = Uplink(Link.from_dict(answer["ups"][address]), after.senders)
-            elif isinstance(after, Group):
-                found[item] = Group(answer["groups"].get(address, ""), after.senders)
             elif isinstance(after, Arrivals):
-                if name in answer["devices"]:
-                    found[item] = Arrivals.parse(answer["devices"][name], after.senders, after.crossings)
+                found[item] = Arrivals.parse(answer["devices"][name], after.senders, after.crossings)
             else:
                 found[item] = after
         return found
@@ -243,7 +262,7 @@ class Backend(LinkBackend):
         try:
             return self._process.ask(command)
         finally:
-            self._orders += 1
+            self._orders = next(self._counted)
 
     def _uplinks(self, ups: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [(name, address) for address, name in self._senders.items() if address in ups]
@@ -303,7 +322,7 @@ class Backend(LinkBackend):
         except (OSError, programs.CommandError) as error:
             failed = {NAME: str(error)}
         finally:
-            self._orders += 1
+            self._orders = next(self._counted)
         return dict.fromkeys(changes, f"what leaves for other lab hosts: {failed[NAME]}") if failed else {}
 
     def _set_arrivals(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
@@ -346,14 +365,14 @@ def _arrivals(state: Mapping[str, Any], namespaces: Mapping[str, str]) -> dict[s
 
 
 def _change_commands(
-    ups: Mapping[str, Any], devices: Mapping[str, Any], groups: Mapping[str, str] | None
+    head: Mapping[str, Any], ups: Mapping[str, Any], devices: Mapping[str, Any], groups: Mapping[str, str] | None
 ) -> Iterator[dict[str, Any]]:
-    """Commands to change these, each so short that the packets of others go on being in time."""
+    """The parts of a change, each so short that the packets of others go on being in time."""
     if groups is not None:
-        yield {"op": "change", "ups": {}, "devices": {}, "groups": groups}
+        yield {**head, "ups": {}, "devices": {}, "groups": groups}
     every = [("ups", *item) for item in ups.items()] + [("devices", *item) for item in devices.items()]
     for start in range(0, len(every), CHANGES_AT_ONCE):
-        command: dict[str, Any] = {"op": "change", "ups": {}, "devices": {}}
+        command: dict[str, Any] = {**head, "ups": {}, "devices": {}}
         for kind, name, values in every[start : start + CHANGES_AT_ONCE]:
             command[kind][name] = values
         yield command
@@ -374,7 +393,7 @@ def _settings(arrivals: Arrivals) -> dict[str, Any]:
     """The settings of one device as the packet process takes them."""
     return {
         "address": arrivals.address,
-        "down": arrivals.down.as_dict(),
+        "down": link_data(arrivals.down),
         "maxlen": arrivals.queue_packets,
         "gso": not arrivals.single_packets,
         "site": arrivals.site,

@@ -8,6 +8,8 @@ import socket
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from fedsim_runner.contract.link import Link
+
 from ..profile import Profile
 from .direction import Direction, direction_with
 
@@ -76,7 +78,7 @@ class Edges:
         self.shaped = {}
         for first, second, data in edges:
             old = before.get(second, {}).get(first)
-            edge = direction_with(old, data, f"{seed}/{first}/{second}")
+            edge = direction_with(old, Link.from_dict(data), f"{seed}/{first}/{second}")
             self.into.setdefault(second, {})[first] = edge
             if edge.link.is_shaped:
                 self.shaped[first, second] = edge

@@ -7,8 +7,6 @@ lone frame takes its time, too, and a burst leaves at the link's rate from its f
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
-from typing import Any
 
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import buffer_bytes
@@ -113,11 +111,8 @@ class Direction:
         self._delay.last_s = at_s
 
 
-def direction_with(
-    before: Direction | None, data: Mapping[str, Any], seed: str, now_s: float | None = None
-) -> Direction:
-    """The direction with the link that JSON data describe: the one before, or what that changes to (at ``now_s``)."""
-    link = Link.from_dict(data)
+def direction_with(before: Direction | None, link: Link, seed: str, now_s: float | None = None) -> Direction:
+    """The direction with this link: the one before, or what that changes to (at ``now_s``)."""
     if before is None:
         return Direction(link, seed)
     return before if (before.link, before.seed) == (link, seed) else before.changed_to(link, seed, now_s)

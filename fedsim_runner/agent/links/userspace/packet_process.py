@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import select
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +23,71 @@ _ANSWER_WITHIN_S = 20.0
 _STOPPED_S = 2.0
 
 
+class _Channel:
+    """Commands to the process, and its answers, on one pair of descriptors."""
+
+    def __init__(self, writes: int, reads: int, kill: Callable[[], None]) -> None:
+        self._lock = threading.Lock()
+        self._writes, self._reads, self._kill = writes, reads, kill
+        self._read = b""
+
+    def tell(self, commands: Iterable[Mapping[str, Any]]) -> None:
+        data = b"".join(json.dumps(command).encode() + b"\n" for command in commands)
+        with self._lock:
+            self._write(data)
+
+    def ask(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        data = json.dumps(command).encode() + b"\n"
+        with self._lock:
+            self._write(data)
+            line = self._read_line()
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _write(self, data: bytes) -> None:
+        while data:
+            data = data[os.write(self._writes, data) :]
+
+    def _read_line(self) -> bytes:
+        poll = select.poll()  # select() takes no descriptor above 1023, and the agent has several open for each device
+        poll.register(self._reads, select.POLLIN)
+        deadline = time.monotonic() + _ANSWER_WITHIN_S
+        while b"\n" not in self._read:
+            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                self._kill()  # a late answer would be taken for that to the next command
+                raise OSError(f"the packet process has not answered in {_ANSWER_WITHIN_S:g} s")
+            data = os.read(self._reads, 1 << 20)
+            if not data:
+                raise OSError("the packet process has ended")
+            self._read += data
+        line, _, self._read = self._read.partition(b"\n")
+        return line
+
+
 class PacketProcess:
-    """A running packet process and the pipes to it."""
+    """A running packet process and the channels to it.
+
+    Changes of links have one of their own. A thread that has asked for something else may not run for long beside
+    devices that compute, and the next one to ask waits for it.
+    """
 
     def __init__(self) -> None:
         package = __package__ or "userspace"
         root = str(Path(__file__).resolve().parents[package.count(".") + 1])
         path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", package],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-        self._lock = threading.Lock()
-        self._read = b""
+        self._changes, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", package, str(theirs.fileno())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "PYTHONPATH": path},
+            )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        stdin, stdout, changes = self._process.stdin.fileno(), self._process.stdout.fileno(), self._changes.fileno()
+        self._other = _Channel(stdin, stdout, self._process.kill)
+        self._change = _Channel(changes, changes, self._process.kill)
         self._stopped_since: float | None = None
 
     def failure(self) -> str | None:
@@ -50,35 +101,25 @@ class PacketProcess:
         self._stopped_since = self._stopped_since or now
         return "the agent's packet process is frozen" if now - self._stopped_since >= _STOPPED_S else None
 
+    def change(self, parts: Iterable[Mapping[str, Any]]) -> None:
+        """Send the parts of a change, all at once; they are not answered.
+
+        Raises:
+            OSError: the process has ended.
+        """
+        self._change.tell(parts)
+
+    def see_change(self, number: int) -> dict[str, Any]:
+        """Wait for what has become of a change; errors as those of the next method."""
+        return self._change.ask({"op": "changed", "number": number})
+
     def ask(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """Send one command and wait for its answer.
+        """Send any other command and wait for its answer.
 
         Raises:
             OSError: the process has ended, or does not answer.
         """
-        assert self._process.stdin is not None
-        with self._lock:
-            self._process.stdin.write(json.dumps(command).encode() + b"\n")
-            self._process.stdin.flush()
-            answer: dict[str, Any] = json.loads(self._read_line())
-        return answer
-
-    def _read_line(self) -> bytes:
-        assert self._process.stdout is not None
-        descriptor = self._process.stdout.fileno()
-        poll = select.poll()  # select() takes no descriptor above 1023, and the agent has several open for each device
-        poll.register(descriptor, select.POLLIN)
-        deadline = time.monotonic() + _ANSWER_WITHIN_S
-        while b"\n" not in self._read:
-            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-                self._process.kill()  # a late answer would be taken for that to the next command
-                raise OSError(f"the packet process has not answered in {_ANSWER_WITHIN_S:g} s")
-            data = os.read(descriptor, 1 << 20)
-            if not data:
-                raise OSError("the packet process has ended")
-            self._read += data
-        line, _, self._read = self._read.partition(b"\n")
-        return line
+        return self._other.ask(command)
 
     def stop(self) -> None:
         """End the process: its queues then have no listener, and packets for them are dropped."""
@@ -89,3 +130,4 @@ class PacketProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._changes.close()

@@ -9,8 +9,9 @@ The process is separate from supervision, whose work therefore never delays a pa
 devices and one wait for queues and timers, and sends verdicts due at the same time together. When its parent ends, its
 standard input closes and it ends too; then no queue has a listener and the kernel drops what arrives (fail closed).
 
-It takes JSON lines on its standard input, and answers each with one on standard output. Links are those of
-contract/link.py.
+It takes JSON lines on its standard input, and answers each with one on standard output. Changes come on a channel of
+their own, whose descriptor is its argument: who makes them waits for nobody who asks for something else. Links are
+those of contract/link.py.
 
 ``{"op": "set", "seed": n, "ups": {address: link}, "ways_us": {address: n}, "sites": {address: site},
 "edges": [[site, site, link]], "hops": false, "groups": {address: group}, "devices": {name: {"address", "netns", "down",
@@ -18,8 +19,10 @@ contract/link.py.
 released, and without ``ups``, ``sites`` or ``groups`` these stay as they are. The address ``guest`` is at the device's
 site, too. A packet whose sender is of another group than its receiver is dropped, and any of or to the group
 ``offline``.
-``{"op": "change", "ups": {...}, "devices": {name: {"down", "maxlen", "gso", "site", "guest"}}}``: of what is in force,
-these alone; ``groups``, where given, all of them.
+``{"op": "change", "number": n, "at": t, "ups": {...}, "devices": {name: {"down", "maxlen", "gso", "site", "guest"}}}``:
+of what is in force, these alone; ``groups``, where given, all of them. It is carried out at this time of the monotonic
+clock, which all processes share, and is not answered. A change may have several such parts (due_changes.py).
+``{"op": "changed", "number": n}``: what has become of a change; what of it still waits is carried out first.
 ``{"op": "state"}``, ``{"op": "count"}`` (from now on), ``{"op": "counts"}`` and ``{"op": "changes"}`` (counting.py).
 """
 
@@ -29,28 +32,29 @@ import contextlib
 import ctypes
 import gc
 import heapq
-import json
 import math
-import os
 import resource
 import select
 import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import FRAME_BYTES
 
 from .. import netns
 from . import nfqueue, scheduling
 from .arrivals import OFFLINE
+from .commands import Commands
 from .counting import Counting, Held
 from .crossings import Edges
+from .device_queue import Queue
 from .direction import Direction, direction_with
+from .due_changes import DueChanges, keys_of
 from .lateness import SLIGHT_S, Lateness
 from .queue_rule import QUEUE_NUMBER
 
@@ -74,46 +78,28 @@ _LOOK_S = 0.5
 _SEGMENT_BYTES, _HEADER_BYTES = 1448, 66
 
 
-@dataclass
-class _Queue:
-    device: str
-    address: bytes
-    namespace: tuple[int, int]
-    channel: socket.socket
-    down: Direction
-    maxlen: int
-    gso: bool
-    site: str | None
-    guest: str | None = None
-    received: int = 0
-    dropped: int = 0
-    accepted: list[int] = field(default_factory=list)
-    refused: list[int] = field(default_factory=list)
-
-
-_Entry = tuple[float, int, _Queue, int, int, Direction | None, Direction | None, float]
+_Entry = tuple[float, int, Queue, int, int, Direction | None, Direction | None, float]
 
 
 class Packets:
     """The queues of all devices on a lab host.
 
     Args:
-        commands: descriptor to read commands from.
-        answers: descriptor to write answers to.
+        commands: the channels on which they come; those of the first one that has some are carried out before others.
         priority: how this process is scheduled (scheduling.py).
     """
 
-    def __init__(self, commands: int, answers: int, priority: str = scheduling.NICE) -> None:
-        self._commands = commands
-        self._answers = answers
+    def __init__(self, commands: Iterable[Commands] = (), priority: str = scheduling.NICE) -> None:
+        self._commands = {one.reads: one for one in commands}
         self._priority = priority
-        self._pending = b""
+        self._due = DueChanges()
         self._poll = select.epoll()
-        self._poll.register(commands, select.EPOLLIN)
+        for descriptor in self._commands:
+            self._poll.register(descriptor, select.EPOLLIN)
         parser = nfqueue.Parser()
         self._parse, self._hop = parser.parse, parser.hop
-        self._queues: dict[str, _Queue] = {}
-        self._by_descriptor: dict[int, _Queue] = {}
+        self._queues: dict[str, Queue] = {}
+        self._by_descriptor: dict[int, Queue] = {}
         # When what is due, a number that keeps those due at once in order, where, which packet, its size if it is to
         # enter a direction then (0: it leaves the downlink), the edge that it is to enter (None: the downlink), and the
         # direction that holds it until then (None: a sender's outside the run), whose bottleneck it leaves when.
@@ -133,28 +119,44 @@ class Packets:
         self._rest = scheduling.Rest(scheduling.least_rest() if priority == scheduling.REAL_TIME else 0.0)
 
     def run(self) -> None:
-        """Handle packets and commands until standard input ends."""
+        """Handle packets and commands until a channel of commands ends."""
         descriptor = self._poll.fileno()
         while True:
             before = time.monotonic()
             time.sleep(_PAUSE_S)
             # epoll itself waits in milliseconds; select on it in microseconds.
-            wait = max(0.0, self._heap[0][0] - time.monotonic()) if self._heap else _LONGEST_WAIT_S
+            wait = self._wait_s()
             arrived = select.select([descriptor], [], [], wait)[0]
             self._rest.waited(time.monotonic() - before)
             self._release()
             for ready, _ in self._poll.poll(0) if arrived else ():
-                if ready == self._commands:
-                    if not self._take_commands():
+                if ready in self._commands:
+                    if not self._commands[ready].read():
                         return
                 elif queue := self._by_descriptor.get(ready):
                     self._receive(queue)
                     self._release()
+            # One command, and one part of a change, before packets are looked after again.
+            if commands := next(filter(None, self._commands.values()), None):
+                answer = self.obey(commands.take())
+                if answer is not None:
+                    commands.answer(answer)
+            if part := self._due.take(time.monotonic()):
+                self._change(part)
             if before >= self._next_look_s:
                 self._next_look_s = before + _LOOK_S
                 self._counting.look_at_rates(self._held(), time.monotonic())
 
-    def _receive(self, queue: _Queue) -> None:
+    def _wait_s(self) -> float:
+        """Seconds until something is to be done if nothing arrives."""
+        if any(self._commands.values()):
+            return 0.0
+        due = [self._heap[0][0]] if self._heap else []
+        if self._due.next_s is not None:
+            due.append(self._due.next_s)
+        return max(0.0, min(due) - time.monotonic()) if due else _LONGEST_WAIT_S
+
+    def _receive(self, queue: Queue) -> None:
         receive, parse, ups, down, heap = queue.channel.recv, self._parse, self._ups, queue.down, self._heap
         # What is at no site is reached from everywhere.
         sites = self._edges.sites if queue.site is not None else {}
@@ -229,7 +231,7 @@ class Packets:
             time.sleep(rest)
             now = time.monotonic()
         heap = self._heap
-        touched: dict[int, _Queue] = {}
+        touched: dict[int, Queue] = {}
         while heap and heap[0][0] <= now:
             due, _, queue, identity, size, edge, _, _ = heap[0]
             if size:
@@ -250,7 +252,7 @@ class Packets:
         for queue in touched.values():
             self._send(queue)
 
-    def _send(self, queue: _Queue) -> None:
+    def _send(self, queue: Queue) -> None:
         """Tell the kernel what was decided about a queue's packets."""
         queue.dropped += len(queue.refused)
         self._lateness.packets += len(queue.accepted)
@@ -263,19 +265,17 @@ class Packets:
                     queue.channel.send(data)
             identities.clear()
 
-    def _take_commands(self) -> bool:
-        data = os.read(self._commands, 1 << 20)
-        if not data:
-            return False
-        *lines, self._pending = (self._pending + data).split(b"\n")
-        for line in lines:
-            answer = json.dumps(self.obey(json.loads(line))).encode() + b"\n"
-            while answer:
-                answer = answer[os.write(self._answers, answer) :]
-        return True
+    def obey(self, command: dict[str, Any]) -> dict[str, Any] | None:
+        """Carry out one command and return the answer; None: it has none."""
+        if command["op"] == "change":
+            ups = {address: Link.from_dict(link) for address, link in command["ups"].items()}
+            self._due.hold({**command, "ups": ups})
+            return None
+        if command["op"] == "changed":
+            return self._changed(command["number"])
+        return self._obey(command)
 
-    def obey(self, command: dict[str, Any]) -> dict[str, Any]:
-        """Carry out one command and return the answer."""
+    def _obey(self, command: dict[str, Any]) -> dict[str, Any]:
         failed: dict[str, str] = {}
         if command["op"] == "count":
             self._lateness = Lateness()
@@ -284,9 +284,8 @@ class Packets:
             return self._counting.totals(self._held())
         if command["op"] == "changes":
             return self._counting.changes(self._held(), time.monotonic())
-        if command["op"] == "change":
-            return self._change(command)
         if command["op"] == "set":
+            self._due.note(keys_of(command))
             if "ups" in command:
                 self._set_ups(command)
             if "sites" in command:
@@ -307,7 +306,8 @@ class Packets:
             "ways_us": {socket.inet_ntoa(source): round(way_s * 1e6) for source, way_s in self._ways_s.items()},
             "devices": {
                 name: {
-                    **_described(queue),
+                    **queue.described(),
+                    "down": queue.down.link.as_dict(),
                     "namespace": list(queue.namespace),
                     "received": queue.received,
                     "dropped": queue.dropped,
@@ -319,45 +319,56 @@ class Packets:
     def _held(self) -> Held:
         return Held(self._ups, self._downs, self._edges.shaped)
 
-    def _change(self, command: dict[str, Any]) -> dict[str, Any]:
-        """Give directions other values, in place; answer with those that they then have."""
+    def _changed(self, number: int) -> dict[str, Any]:
+        """What has become of a change, all of which has been carried out after that."""
+        while part := self._due.take_of(number):
+            self._change(part)
+        outcome = self._due.pop(number)
+        return {
+            "late_s": outcome.late_s,
+            "failed": outcome.failed,
+            "ups": {address: link.as_dict() for address, link in outcome.ups.items()},
+            "devices": {name: {**one, "down": one["down"].as_dict()} for name, one in outcome.devices.items()},
+            "groups": self._groups_by_address() if outcome.groups else None,
+        }
+
+    def _change(self, command: dict[str, Any]) -> None:
+        """Give directions other values, in place; note those that they then have."""
         self._set_groups(command)
-        failed: dict[str, str] = {}
+        outcome = self._due.outcome(command["number"])
         moved: dict[int, tuple[Direction, Direction]] = {}  # what each direction has become
         now = time.monotonic()
 
-        def changed(before: Direction | None, data: dict[str, Any], seed: str) -> Direction:
-            after = direction_with(before, data, seed, now)
+        def changed(before: Direction | None, link: Link, seed: str) -> Direction:
+            after = direction_with(before, link, seed, now)
             if before is not None and after is not before:
                 before.tally.rate.look(now, before.tally.bytes, before.link.rate_bps)  # until now, it was this rate
                 moved[id(before)] = before, after
             return after
 
-        for address, listed in command["ups"].items():
+        for address, link in command["ups"].items():
             source = socket.inet_aton(address)
-            self._ups[source] = changed(self._ups.get(source), listed, f"{self._seed}/{address}/up")
+            self._ups[source] = changed(self._ups.get(source), link, f"{self._seed}/{address}/up")
+            outcome.ups[address] = self._ups[source].link
         for name, settings in command["devices"].items():
             queue = self._queues.get(name)
             if queue is None:
-                failed[name] = "the packet process has no queue of it"
+                outcome.failed[name] = "the packet process has no queue of it"
                 continue
             maxlen, gso = int(settings["maxlen"]), bool(settings["gso"])
             if (queue.maxlen, queue.gso) != (maxlen, gso):
                 try:
                     nfqueue.retune(queue.channel, QUEUE_NUMBER, maxlen, gso)
                 except OSError as error:
-                    failed[name] = str(error)
+                    outcome.failed[name] = str(error)
                     continue
                 queue.maxlen, queue.gso = maxlen, gso
-            queue.down = self._downs[name] = changed(queue.down, settings["down"], f"{self._seed}/{name}/down")
+            link = Link.from_dict(settings["down"])
+            queue.down = self._downs[name] = changed(queue.down, link, f"{self._seed}/{name}/down")
+            outcome.devices[name] = queue.described()
         self._move(moved, now)
-        found = {name: self._queues[name] for name in command["devices"] if name not in failed}
-        return {
-            "failed": failed,
-            "ups": {address: self._ups[socket.inet_aton(address)].link.as_dict() for address in command["ups"]},
-            "devices": {name: _described(queue) for name, queue in found.items()},
-            "groups": self._groups_by_address() if "groups" in command else {},
-        }
+        outcome.groups |= "groups" in command
+        outcome.late_s = max(outcome.late_s, time.monotonic() - command["at"])
 
     def _set_groups(self, command: Mapping[str, Any]) -> None:
         if "groups" in command:
@@ -389,7 +400,7 @@ class Packets:
         before, self._ups = self._ups, {}
         for address, listed in command["ups"].items():
             source = socket.inet_aton(address)
-            self._ups[source] = direction_with(before.get(source), listed, f"{self._seed}/{address}/up")
+            self._ups[source] = direction_with(before.get(source), Link.from_dict(listed), f"{self._seed}/{address}/up")
 
     def _set_device(self, name: str, settings: dict[str, Any] | None) -> None:
         queue = self._queues.get(name)
@@ -402,7 +413,8 @@ class Packets:
         maxlen, gso = int(settings["maxlen"]), bool(settings["gso"])
         kept = queue is not None and (queue.namespace, queue.maxlen, queue.gso) == (namespace, maxlen, gso)
         known = self._downs.get(name)
-        down = direction_with(queue.down if queue and kept else None, settings["down"], f"{self._seed}/{name}/down")
+        link = Link.from_dict(settings["down"])
+        down = direction_with(queue.down if queue and kept else None, link, f"{self._seed}/{name}/down")
         if known is not None:
             down.tally = known.tally
         if queue is not None:
@@ -414,12 +426,12 @@ class Packets:
         with netns.inside(settings["netns"]):
             channel = nfqueue.open_queue(QUEUE_NUMBER, maxlen, gso)
         self._downs[name] = down
-        queue = _Queue(name, socket.inet_aton(settings["address"]), namespace, channel, down, maxlen, gso, None)
+        queue = Queue(name, socket.inet_aton(settings["address"]), namespace, channel, down, maxlen, gso, None)
         self._place(queue, settings)
         self._queues[name] = self._by_descriptor[channel.fileno()] = queue
         self._poll.register(channel, select.EPOLLIN)
 
-    def _place(self, queue: _Queue, settings: Mapping[str, Any]) -> None:
+    def _place(self, queue: Queue, settings: Mapping[str, Any]) -> None:
         # A device keeps its queue with another address, if others of the experiment were added before it.
         if queue.guest not in (None, settings["guest"]):
             self._edges.remove_guest(socket.inet_aton(queue.guest))
@@ -428,7 +440,7 @@ class Packets:
         if queue.guest is not None and queue.site is not None:
             self._edges.add_guest(socket.inet_aton(queue.guest), queue.site)
 
-    def _close(self, queue: _Queue) -> None:
+    def _close(self, queue: Queue) -> None:
         if queue.guest is not None:
             self._edges.remove_guest(socket.inet_aton(queue.guest))
         self._poll.unregister(queue.channel)
@@ -439,12 +451,6 @@ class Packets:
         heapq.heapify(self._heap)
 
 
-def _described(queue: _Queue) -> dict[str, Any]:
-    settings = {"maxlen": queue.maxlen, "gso": queue.gso, "site": queue.site, "guest": queue.guest}
-    address = socket.inet_ntoa(queue.address)
-    return {"address": address, "down": queue.down.link.as_dict(), **settings}
-
-
 def main() -> int:
     """Run the process: commands on standard input, answers on standard output."""
     ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, _TIMER_SLACK_NS)
@@ -453,6 +459,8 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     gc.collect()
     gc.disable()  # nothing here creates cycles, and a collection would delay packets
+    changes = int(sys.argv[1])
+    commands = Commands(changes, changes), Commands(sys.stdin.fileno(), sys.stdout.fileno())
     with nfqueue.ask_for_stamps():
-        Packets(sys.stdin.fileno(), sys.stdout.fileno(), scheduling.gain_priority()).run()
+        Packets(commands, scheduling.gain_priority()).run()
     return 0

@@ -40,16 +40,19 @@ class Tbf(Qdisc):
     kind: ClassVar[str] = "tbf"
 
     @classmethod
-    def for_link(cls, link: Link, may_change: bool = False) -> Tbf | None:
+    def for_link(cls, link: Link, may_change: bool = False, fastest_bps: int = 0) -> Tbf | None:
         """The qdisc for an uplink: four times its rate, a burst of 4 ms or one frame, and room for the buffer.
 
         Args:
             link: the uplink.
             may_change: it may be changed in place, so there is a qdisc even if the link has no rate now.
+            fastest_bps: the highest rate that the link may get. The qdisc is then the same for all of its rates, so
+                that a change of them is the packet process's alone.
         """
         rate_bps = link.rate_bps or (UNLIMITED_BPS if may_change else None)
         if rate_bps is None:
             return None
+        rate_bps = max(rate_bps, fastest_bps)
         burst = max(math.ceil(rate_bps / 8 * SUPER_PACKET_S), MIN_BURST_BYTES)
         return cls(TIMES_THE_RATE * rate_bps, burst + buffer_bytes(rate_bps, link.queue), burst)
 

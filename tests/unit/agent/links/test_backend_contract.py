@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +71,18 @@ class PacketsHere:
     """The userspace back end's packet process as an object in the test's process."""
 
     def __init__(self) -> None:
-        self._packets = Packets(*os.pipe())
+        self._packets = Packets()
         self._ended: str | None = None
 
     def failure(self) -> str | None:
         return self._ended
+
+    def change(self, parts: Iterable[Mapping[str, Any]]) -> None:
+        for part in parts:
+            assert self._packets.obey(json.loads(json.dumps(part))) is None
+
+    def see_change(self, number: int) -> dict[str, Any]:
+        return self.ask({"op": "changed", "number": number})
 
     def ask(self, command: Mapping[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(json.dumps(self._packets.obey(json.loads(json.dumps(command)))))

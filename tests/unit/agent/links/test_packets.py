@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import socket
 import struct
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from fedsim_runner.agent.links import netns
 from fedsim_runner.agent.links.userspace import nfqueue, packets
 from fedsim_runner.agent.links.userspace.arrivals import Senders
+from fedsim_runner.agent.links.userspace.commands import Commands
 from fedsim_runner.agent.links.userspace.packets import Packets
 from fedsim_runner.contract.link import Link
 
@@ -47,7 +50,7 @@ class Bench:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock = Clock()
         monkeypatch.setattr(packets, "time", self.clock)
-        self.packets = Packets(*os.pipe())
+        self.packets = Packets()
         self.kernel, channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         channel.setblocking(False)
         self.kernel.setblocking(False)
@@ -65,7 +68,7 @@ class Bench:
         between: dict[str, Any] = {"sites": {}, "edges": [], "hops": False}
         if edge is not None:
             between |= {"sites": {SENDER: "there"}, "edges": [["there", "here", edge.as_dict()]]}
-        return self.packets.obey(
+        return self.ask(
             {
                 "op": "set",
                 "seed": seed,
@@ -75,6 +78,19 @@ class Bench:
                 **between,
             }
         )
+
+    def ask(self, command: dict[str, Any]) -> dict[str, Any]:
+        answer = self.packets.obey(command)
+        assert answer is not None
+        return answer
+
+    def change(self, number: int = 1, at_s: float = 0.0, **values: Any) -> None:
+        """Send a change that is due then."""
+        part = {"op": "change", "number": number, "at": at_s, "ups": {}, "devices": {}, **values}
+        assert self.packets.obey(part) is None, "it is not answered"
+
+    def changed(self, number: int = 1) -> dict[str, Any]:
+        return self.ask({"op": "changed", "number": number})
 
     def arrive(self, number: int, length: int = 1500, ago_s: float = 0.0) -> None:
         stamp = self.clock.time() - ago_s
@@ -107,7 +123,7 @@ class Bench:
 
     @property
     def lateness(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.packets.obey({"op": "state"})["lateness"]
+        found: dict[str, Any] = self.ask({"op": "state"})["lateness"]
         return found
 
 
@@ -161,16 +177,16 @@ def test_at_the_senders_own_site_it_takes_no_edge_and_where_none_leads_it_is_dro
 
 def test_what_passes_an_edge_is_counted_by_its_sites(bench: Bench) -> None:
     bench.set(Link(), Link(), edge=Link(12_000_000, 5_000))
-    bench.packets.obey({"op": "count"})
+    bench.ask({"op": "count"})
     for number in range(3):
         bench.arrive(number)
     assert len(bench.work(0.02)) == 3
-    ((first, second, counted),) = bench.packets.obey({"op": "counts"})["edges"]
+    ((first, second, counted),) = bench.ask({"op": "counts"})["edges"]
     assert (first, second, counted["packets"], counted["bytes"]) == ("there", "here", 3, 3 * 1514)
-    assert [one[:2] for one in bench.packets.obey({"op": "changes"})["edges"]] == [["there", "here"]]
-    assert bench.packets.obey({"op": "changes"})["edges"] == []
+    assert [one[:2] for one in bench.ask({"op": "changes"})["edges"]] == [["there", "here"]]
+    assert bench.ask({"op": "changes"})["edges"] == []
     bench.set(Link(), Link(), edge=Link())
-    assert bench.packets.obey({"op": "counts"})["edges"] == [], "of what does nothing there is nothing to count"
+    assert bench.ask({"op": "counts"})["edges"] == [], "of what does nothing there is nothing to count"
 
 
 def test_what_measures_edges_is_at_a_site_as_long_as_it_has_a_queue(bench: Bench) -> None:
@@ -179,7 +195,7 @@ def test_what_measures_edges_is_at_a_site_as_long_as_it_has_a_queue(bench: Bench
     assert answer["sites"] == {SENDER: "there"} and answer["devices"]["a"]["guest"] == "10.0.1.1"
     sites = bench.packets._edges.sites
     assert sites[socket.inet_aton("10.0.1.1")] == "here" and len(sites) == 2
-    bench.packets.obey({"op": "set", "devices": {"a": None}})
+    bench.ask({"op": "set", "devices": {"a": None}})
     assert list(sites) == [socket.inet_aton(SENDER)]
 
 
@@ -199,8 +215,8 @@ def test_what_measures_edges_is_at_a_site_as_long_as_it_has_a_queue(bench: Bench
 )
 def test_nothing_passes_from_one_group_to_another(bench: Bench, groups: dict[str, str], passes: bool) -> None:
     bench.set(Link(), Link())
-    for command in ({"op": "change", "ups": {}, "devices": {}, "groups": groups}, {"op": "state"}):
-        assert bench.packets.obey(command)["groups"] == groups
+    bench.change(groups=groups)
+    assert bench.changed()["groups"] == bench.ask({"op": "state"})["groups"] == groups
     bench.arrive(1)
     assert bench.work() == [(1, nfqueue.ACCEPT if passes else nfqueue.DROP)]
 
@@ -209,8 +225,9 @@ def test_a_device_keeps_its_queue_with_another_address(bench: Bench) -> None:
     bench.set(Link(), Link(delay_us=1000), site="here", guest=RECEIVER)
     other = "10.0.0.9"
     bench.set(Link(), Link(delay_us=1000), site="here", guest=other, address=other)
-    bench.packets.obey({"op": "change", "ups": {}, "devices": {}, "groups": {other: "1"}})
-    state = bench.packets.obey({"op": "state"})
+    bench.change(groups={other: "1"})
+    assert bench.changed()["groups"] == {other: "1"}
+    state = bench.ask({"op": "state"})
     assert state["devices"]["a"]["address"] == other
     bench.arrive(1)
     assert bench.work() == [(1, nfqueue.DROP)]
@@ -238,19 +255,19 @@ def test_late_packets_are_counted(bench: Bench) -> None:
 
 def test_only_what_has_changed_is_said_of_each_direction(bench: Bench) -> None:
     bench.set(Link(1_000_000), Link())
-    assert bench.packets.obey({"op": "changes"}) == {"ups": {}, "downs": {}, "edges": []}
+    assert bench.ask({"op": "changes"}) == {"ups": {}, "downs": {}, "edges": []}
     for number in range(2):
         bench.arrive(number)
     bench.work()
-    assert bench.packets.obey({"op": "changes"}) == {"ups": {SENDER: (0, 2, 0, 0, 3028)}, "downs": {}, "edges": []}
+    assert bench.ask({"op": "changes"}) == {"ups": {SENDER: (0, 2, 0, 0, 3028)}, "downs": {}, "edges": []}
     bench.work(0.05)
     both = {"ups": {SENDER: (3028, 2, 0, 0, 0)}, "downs": {"a": (3028, 2, 0, 0, 0)}, "edges": []}
-    assert bench.packets.obey({"op": "changes"}) == both
-    assert bench.packets.obey({"op": "changes"}) == {"ups": {}, "downs": {}, "edges": []}
-    bench.packets.obey({"op": "count"})
+    assert bench.ask({"op": "changes"}) == both
+    assert bench.ask({"op": "changes"}) == {"ups": {}, "downs": {}, "edges": []}
+    bench.ask({"op": "count"})
     bench.arrive(3)
     bench.work(0.02)
-    assert bench.packets.obey({"op": "changes"})["downs"] == {"a": (1514, 1, 0, 0, 0)}
+    assert bench.ask({"op": "changes"})["downs"] == {"a": (1514, 1, 0, 0, 0)}
 
 
 def test_a_stamp_of_another_time_is_not_believed(bench: Bench) -> None:
@@ -284,7 +301,7 @@ def test_loss_of_either_direction_drops(bench: Bench) -> None:
     bench.set(Link(), Link(loss=1.0))
     bench.arrive(2)
     assert bench.work() == [(2, nfqueue.DROP)]
-    assert bench.packets.obey({"op": "state"})["devices"]["a"]["dropped"] == 2
+    assert bench.ask({"op": "state"})["devices"]["a"]["dropped"] == 2
 
 
 def test_links_are_changed_in_place(bench: Bench) -> None:
@@ -307,9 +324,10 @@ def test_values_change_while_packets_are_on_their_way(bench: Bench, monkeypatch:
     (queue,) = bench.packets._queues.values()
     down = {"address": RECEIVER, "down": Link(None, 9_000).as_dict(), "maxlen": 20, "gso": False}
     down |= {"site": None, "guest": None}
-    change = {"op": "change", "ups": {SENDER: Link(None, 1_000).as_dict()}, "devices": {"a": down, "b": down}}
-    answer = bench.packets.obey(change)
-    assert answer["ups"] == change["ups"] and answer["devices"] == {"a": down}
+    ups = {SENDER: Link(None, 1_000).as_dict()}
+    bench.change(ups=ups, devices={"a": down, "b": down})
+    answer = bench.changed()
+    assert answer["ups"] == ups and answer["devices"] == {"a": down}
     assert answer["failed"] == {"b": "the packet process has no queue of it"}
     assert retuned == [(20, False)] and list(bench.packets._queues.values()) == [queue], (
         "the same queue, with more room"
@@ -317,7 +335,7 @@ def test_values_change_while_packets_are_on_their_way(bench: Bench, monkeypatch:
     bench.arrive(2)
     assert bench.work(0.029) == []  # it does not overtake
     assert bench.work(0.012) == [(1, nfqueue.ACCEPT), (2, nfqueue.ACCEPT)]
-    assert bench.packets.obey({"op": "counts"})["ups"][SENDER]["packets"] == 2
+    assert bench.ask({"op": "counts"})["ups"][SENDER]["packets"] == 2
 
 
 @pytest.mark.parametrize("way", ["up", "down"])
@@ -328,7 +346,8 @@ def test_what_waits_for_a_rate_leaves_at_the_one_that_the_direction_gets(bench: 
         rest = {"maxlen": 10, "gso": False, "site": None, "guest": None}
         down = {"down": (link if way == "down" else Link()).as_dict(), **rest}
         ups = {SENDER: link.as_dict()} if way == "up" else {}
-        bench.packets.obey({"op": "change", "ups": ups, "devices": {"a": down}})
+        bench.change(ups=ups, devices={"a": down})
+        bench.changed()
 
     bench.set(slow if way == "up" else Link(), slow if way == "down" else Link())
     for number in range(5):
@@ -342,7 +361,7 @@ def test_what_waits_for_a_rate_leaves_at_the_one_that_the_direction_gets(bench: 
     change(slow)
     # The last two have but their delay to come.
     assert bench.work(0.012) == [(4, nfqueue.ACCEPT)]
-    assert bench.packets.obey({"op": "changes"})["ups" if way == "up" else "downs"]
+    assert bench.ask({"op": "changes"})["ups" if way == "up" else "downs"]
     left = bench.work(0.2)
     assert left == [(5, nfqueue.ACCEPT)]
 
@@ -365,3 +384,62 @@ def test_senders_are_compared_by_value() -> None:
     """A loss that an experiment file gives as 0 is none that somebody else has changed."""
     one, other = ({SENDER: {**Link(5_000_000).as_dict(), "loss": loss}} for loss in (0, 0.0))
     assert Senders(one) == Senders(other) != Senders({SENDER: Link(5_000_000, loss=0.01).as_dict()})
+
+
+def test_a_change_takes_place_at_its_time_unless_a_later_one_did_before(bench: Bench) -> None:
+    bench.set(Link(None, 30_000), Link())
+    first, second = Link(None, 1_000).as_dict(), Link(None, 2_000).as_dict()
+    bench.change(1, 100.5, ups={SENDER: first})
+    bench.change(2, 100.2, ups={"10.0.0.9": first})
+    due = bench.packets._due
+    assert due.next_s == 100.2 and due.take(100.1) is None
+
+    def pass_until(now: float) -> Mapping[str, Any]:
+        bench.clock.now = now
+        while part := due.take(now):
+            bench.packets._change(part)
+        found: dict[str, Any] = bench.ask({"op": "state"})["ups"]
+        return found
+
+    assert pass_until(100.21) == {SENDER: Link(None, 30_000).as_dict(), "10.0.0.9": first}
+    assert pass_until(100.52)[SENDER] == first
+    assert bench.changed(1)["late_s"] == pytest.approx(0.02) and bench.changed(2)["late_s"] == pytest.approx(0.01)
+    # One that was sent later, and was due before, knew of this one.
+    bench.change(3, 101.0, ups={SENDER: first}, groups={SENDER: "1"})
+    bench.change(4, 100.8, ups={SENDER: second}, groups={})
+    assert pass_until(101.1)[SENDER] == second
+    assert bench.changed(3) == {"late_s": pytest.approx(0.1), "failed": {}, "ups": {}, "devices": {}, "groups": None}
+    # So did a device that was set meanwhile.
+    bench.change(5, 102.0, ups={SENDER: first})
+    bench.set(Link(None, 5_000), Link())
+    assert pass_until(102.0)[SENDER] == Link(None, 5_000).as_dict()
+
+
+def test_who_asks_for_a_change_before_its_time_has_it_carried_out(bench: Bench) -> None:
+    bench.set(Link(None, 30_000), Link())
+    near = Link(None, 1_000).as_dict()
+    for address in (SENDER, "10.0.0.9"):
+        bench.change(1, 200.0, ups={address: near})
+    assert bench.changed(1)["ups"] == {SENDER: near, "10.0.0.9": near}
+    assert bench.packets._due.next_s is None
+
+
+def test_commands_of_one_channel_come_before_those_of_others_and_packets_after_each(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes, theirs = socket.socketpair()
+    reads, writes = os.pipe()
+    back, answers = os.pipe()
+    ours = Commands(theirs.fileno(), theirs.fileno()), Commands(reads, answers)
+    os.write(writes, b'{"op": "state"}\n{"op": "chan')
+    change = {"op": "change", "number": 1, "at": 0, "ups": {SENDER: Link(None, 1_000).as_dict()}, "devices": {}}
+    changes.send(b"".join(json.dumps(one).encode() + b"\n" for one in (change, {"op": "changed", "number": 1})))
+    process = Packets(ours)
+    threading.Thread(target=process.run, daemon=True).start()
+    assert json.loads(changes.recv(1 << 16))["ups"] == change["ups"]
+    assert json.loads(os.read(back, 1 << 16))["ups"] == change["ups"]
+    os.write(writes, b'ges"}\n')
+    assert json.loads(os.read(back, 1 << 16))["downs"] == {}
+    changes.close()  # it ends
+    for descriptor in (reads, writes, back, answers):
+        os.close(descriptor)

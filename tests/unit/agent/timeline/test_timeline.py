@@ -34,13 +34,18 @@ class FakeLinks:
         self.backend: str | None = "netem"
         self.unshaped: str | None = None
         self.broken: str | None = None
+        self.ahead_s: list[float] = []  # how long before each change is due it was prepared
 
     def change(self, update: Callable[[Deviation], Deviation]) -> dict[str, Result]:
+        return self.begin_change(update, time.monotonic())()
+
+    def begin_change(self, update: Callable[[Deviation], Deviation], due_s: float) -> Callable[[], dict[str, Result]]:
         if self.broken is not None:
             raise LinkError(self.broken)
         self.deviation = update(self.deviation)
         self.history.append(self.deviation)
-        return {PHONE: Result(changed=True, found="up as asked")}
+        self.ahead_s.append(due_s - time.monotonic())
+        return lambda: {PHONE: Result(changed=True, found="up as asked", late_s=0.003)}
 
 
 class FakeDevices:
@@ -137,13 +142,23 @@ def test_entries_begin_at_their_time_and_end_after_their_duration(bench: Bench) 
     first, _, last = bench.events
     assert isinstance(first, EventBegun) and isinstance(last, EventEnded)
     assert first.due == pytest.approx(began + 0.1, abs=0.05) and last.due == pytest.approx(began + 0.5, abs=0.05)
-    assert (first.devices, first.what) == ((PHONE,), "up 100 kbit/s") and first.late_s is not None
+    assert (first.devices, first.what) == ((PHONE,), "up 100 kbit/s") and first.late_s == 0.003, (
+        "what the back end says"
+    )
     assert first.found == f"{PHONE}: up as asked"
     rates = [{name: links.up.rate_bps for name, links in one.links.items()} for one in bench.links.history]
     assert rates == [{PHONE: 100_000}, {PHONE: 100_000}, {}]
     assert [set(one.offline) for one in bench.links.history] == [set(), {PI}, {PI}]
     assert bench.announced == [{PI}]
     assert bench.timelines[0].changed == {(PHONE, "up")}
+
+
+def test_a_change_of_links_is_prepared_before_its_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timeline, "AHEAD_S", 10.0)
+    bench.follow(at(0.5, 2, down=SLOW), at(0.4, up=SLOW), at(0.45, 3, action="freeze"))
+    assert bench.said(3) == [("event_begun", 1), ("event_begun", 3), ("event_begun", 2)]
+    assert len(bench.links.ahead_s) == 2 and min(bench.links.ahead_s) > 0
+    assert time.time() >= bench.events[-1].due, "but it does not begin before"
 
 
 def test_an_entry_waits_for_its_round_and_only_then_is_the_server_read_often(bench: Bench) -> None:
