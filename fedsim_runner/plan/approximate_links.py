@@ -53,7 +53,7 @@ def describe_edges(experiment: Experiment, placed: Sequence[PlacedDevice]) -> It
     if len(hosts) > 1 and limited:
         yield (
             f"each of the {len(hosts)} lab hosts holds the rate of an edge ({limited[0].first} to {limited[0].second}) "
-            "for the packets that arrive there alone: together more may pass"
+            "for its own devices alone: together more may pass"
         )
 
 

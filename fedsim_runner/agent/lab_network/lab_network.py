@@ -233,6 +233,7 @@ class LabNetwork:
             members.behind,
             {address: mac for mac, address in members.peers.items()},
             {members.own[one.name]: mac_address(members.own[one.name]) for one in members.others},
+            members.only_edges,
         )
         if settled.keys:
             assert self._network.path is not None
@@ -302,14 +303,13 @@ def _members(settings: RunSettings) -> Members:
 
 
 def _check_sites(settings: RunSettings, settled: Settled) -> None:
-    """Refuse what does not reach over lab hosts: a back end that has bridges for sites, with edges between them."""
-    apart = {backend.name for backend in backends.load_all() if backend.separates_sites}
-    concerned = [name for name, backend in settled.backends.items() if backend in apart]
-    if settings.links.topology is not None and concerned:
+    """Refuse edges between lab hosts with different back ends: each would have a packet take its edge."""
+    found = {name: backend or "nothing" for name, backend in settled.backends.items()}
+    if settings.links.topology is not None and len(set(found.values())) > 1:
         raise LabNetworkError(
-            f"links on lab hosts {', '.join(concerned)} are held by {settled.backends[concerned[0]]}, which does not "
-            "reach over several lab hosts where the experiment has regions or a topology",
-            hint="name another back end as `network.backend`, or place all devices on one lab host",
+            f"links are held by {'; '.join(f'{backend} on {name}' for name, backend in sorted(found.items()))}, and "
+            "regions or a topology need the same back end on all lab hosts",
+            hint="name one that all have as `network.backend`, or place all devices on lab hosts that are alike",
         )
 
 

@@ -32,6 +32,7 @@ class Members:
         own: by name, each lab host's own address on the run's network.
         outer: by name, the address that a lab host receives VXLAN at: its own, or that in the tunnel.
         carried_by: by name, the lab host of each device elsewhere.
+        only_edges: devices have neighbours, and reach nobody else.
         all_meet: devices exchange packets with others than the server, too.
     """
 
@@ -44,6 +45,7 @@ class Members:
     own: Mapping[str, str]
     outer: Mapping[str, str]
     carried_by: Mapping[str, str]
+    only_edges: bool
     all_meet: bool
 
     @property
@@ -67,6 +69,7 @@ def members_of(found: DeviceFile) -> Members | None:
     here = next((one for one in lab.hosts if one.name == found.lab_host), None)
     if here is None:
         return None  # it carries none of the run's devices
+    only_edges = found.topology is not None and bool(found.topology.parents)
     behind = {mac_address(address): (address, peer.lab_host) for address, peer in found.peers.items() if peer.lab_host}
     return Members(
         here,
@@ -78,5 +81,6 @@ def members_of(found: DeviceFile) -> Members | None:
         {one.name: str(_OWN[number + 1]) for number, one in enumerate(lab.hosts)},
         {one.name: str(_TUNNEL[number + 1]) if lab.encrypt else one.address for number, one in enumerate(lab.hosts)},
         {peer.device: peer.lab_host for peer in found.peers.values() if peer.lab_host},
-        found.course.clients_talk or (found.topology is not None and bool(found.topology.parents)),
+        only_edges,
+        only_edges or found.course.clients_talk,
     )

@@ -18,11 +18,13 @@ from ..links import netns, rtnetlink
 from ..links.forwarding import read_forwarding, set_forwarding
 from ..links.protocol import Failures
 from ..links.run_namespace import RunNamespace, without_ipv6
-from ..links.wiring import bridge_name, mac_address, vxlan_name
+from ..links.wiring import bridge_name, crossing_bridge, mac_address, vxlan_name
 from .members import PREFIX
 
 #: The bridge of all devices that are in no partition.
 BRIDGE = bridge_name(0)
+#: What goes over it has a known place, or goes nowhere.
+_SILENT = ["type", "bridge_slave", "learning", "off", "flood", "off", "mcast_flood", "off", "bcast_flood", "off"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Tunnel:
         behind: by MAC address, the address of the lab host that carries a device, or that has it itself.
         peers: by IP address, the MAC addresses of devices on other lab hosts.
         lab_hosts: by IP address on the run's network, the MAC addresses of other lab hosts.
+        only_edges: devices reach those of other lab hosts over edges alone.
     """
 
     run: str
@@ -50,13 +53,17 @@ class Tunnel:
     behind: Mapping[str, str] = field(repr=False)
     peers: Mapping[str, str] = field(repr=False)
     lab_hosts: Mapping[str, str] = field(repr=False)
+    only_edges: bool = False
 
 
 def id_of(bridge: str, first: int) -> int:
-    """The VXLAN id for a bridge: the run's first for its own, and for a partition's one that follows from its name."""
-    if bridge == BRIDGE:
-        return first
-    return first + 1 + int(bridge[1:].partition("-")[0], 16) % (IDS - 1)
+    """The VXLAN id for a bridge: the run's first for its own, and for a partition's one that follows from its name.
+
+    The one after it is for what takes edges there.
+    """
+    plain = bridge.removeprefix("w")
+    number = 0 if plain == BRIDGE else 1 + int(plain[1:].partition("-")[0], 16) % (IDS // 2 - 1)
+    return first + 2 * number + (bridge != plain)
 
 
 def frees(ids: Iterable[int], port: int, address: str, network: RunNamespace) -> list[int]:
@@ -123,9 +130,10 @@ class Vxlan:
             CommandError: the kernel refuses it.
             OSError: the run's namespace is gone.
         """
-        name = vxlan_name(BRIDGE)
-        self._network.batch([(None, ["link", "del", "dev", name])])
-        failed = self._network.add_bridges([BRIDGE]) or self.connect([BRIDGE])
+        name, crossing = vxlan_name(BRIDGE), crossing_bridge(BRIDGE)
+        self._network.batch([(None, ["link", "del", "dev", one]) for one in (name, vxlan_name(crossing))])
+        again = [crossing] if crossing in self._network.ends() else []
+        failed = self._network.add_bridges([BRIDGE]) or self.connect([BRIDGE, *again])
         if failed:
             raise programs.CommandError(f"VXLAN device {name}", said="; ".join(failed.values()))
         tunnel = self.tunnel
@@ -162,9 +170,18 @@ class Vxlan:
             rtnetlink.set_neighbours(made.index, tunnel.peers)
         lines = [*without_ipv6(name, name), (name, ["link", "set", "dev", name, "alias", tunnel.run])]
         lines.append((name, ["link", "set", "dev", name, "master", bridge, "up"]))
+        is_crossing = bridge == crossing_bridge(bridge.removeprefix("w"))
+        if is_crossing:
+            lines.append((name, ["link", "set", "dev", name, *_SILENT]))
+        elif tunnel.only_edges:
+            lines.append((name, ["link", "set", "dev", name, "type", "bridge_slave", "isolated", "on"]))
         failed = self._network.batch(lines)
         if failed:
             raise OSError("; ".join(failed.values()))
+        if is_crossing:
+            entries = [f"fdb replace {mac} dev {name} master static sticky\n" for mac in tunnel.behind]
+            with self._network.inside():
+                programs.run(["bridge", "-batch", "-"], stdin="".join(entries))
 
 
 def read_device(name: str, network: RunNamespace) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from fedsim_runner.contract.lab_network import MTU
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.link_verdict import tolerated_delay_us
+from fedsim_runner.contract.topology import Topology
 
 from .profile import DeviceLink, Profile
 
@@ -19,7 +20,8 @@ class Joined:
 
     What packets really take between lab hosts is taken off their delay. A back end that knows the sender of what
     arrives does so for each lab host that it comes from. Elsewhere the links of all devices that are not on the
-    server's lab host are shorter by the way there, which is right for what they exchange with the server.
+    server's lab host are shorter by the way there, which is right for what they exchange with the server; with a
+    topology, edges are that lead to neighbours on other lab hosts.
 
     Attributes:
         mtu: of the devices' interfaces.
@@ -40,6 +42,9 @@ class Joined:
         if self.by_sender:
             ways_us = {one.address: way for one in profile.peers if (way := self.ways_us.get(one.device, 0))}
             return replace(profile, mtu=self.mtu, ways_us=ways_us)
+        if profile.topology is not None and profile.topology.parents:
+            # Each device is at a site of its own, so an edge that leaves has one way.
+            return replace(profile, mtu=self.mtu, topology=self._with_shorter_edges(profile, profile.topology))
         off_us = self.to_server_us or 0
         return replace(
             profile,
@@ -62,7 +67,12 @@ class Joined:
         for one, other in self._pairs(profile):
             way_us = self.ways_us.get(other.device, 0)
             # Elsewhere it is taken off the links of the device that is not on the server's lab host alone.
-            delays = _asked_us(one, other, profile) if self.by_sender else (one.up.delay_us, one.down.delay_us)
+            if self.by_sender:
+                delays = _asked_us(one, other, profile)
+            elif profile.topology is not None and profile.topology.parents:
+                delays = [profile.edges[one.device, other.device].delay_us]
+            else:
+                delays = [one.up.delay_us, one.down.delay_us]
             for asked_us in delays:
                 if way_us - asked_us > tolerated_delay_us(asked_us):
                     found[one.device] = max(way_us, found.get(one.device, 0))
@@ -100,16 +110,34 @@ class Joined:
         }
         yield from itertools.product(clients, alike.values())
 
+    def _with_shorter_edges(self, profile: Profile, topology: Topology) -> Topology:
+        here = {one.device for one in profile.devices}
+
+        def left(first: str, second: str, link: Link) -> Link:
+            return _shorter(link, self.ways_us.get(second, 0)) if first in here and second not in here else link
+
+        edges = (
+            replace(
+                one,
+                there=left(one.first, one.second, one.there),
+                back=left(one.second, one.first, one.back),
+            )
+            for one in topology.edges
+        )
+        return replace(topology, edges=tuple(edges))
+
     def _off_peers_us(self, one: DeviceLink) -> int:
         return self.ways_us.get(one.device, 0) if self.to_server_us is None else 0
 
 
-def _asked_us(one: DeviceLink, other: DeviceLink, profile: Profile) -> Iterator[int]:
+def _asked_us(one: DeviceLink, other: DeviceLink, profile: Profile) -> list[int]:
     """The delay from one device to the other, and back."""
-    near, far = profile.site(one.device), profile.site(other.device)
-    for first, second, up, down in ((near, far, one.up, other.down), (far, near, other.up, one.down)):
-        edge = profile.edges.get((first or "", second or ""), Link())
-        yield up.delay_us + edge.delay_us + down.delay_us
+    near, far = profile.site(one.device) or "", profile.site(other.device) or ""
+    there, back = (profile.edges.get(way, Link()) for way in ((near, far), (far, near)))
+    return [
+        one.up.delay_us + there.delay_us + other.down.delay_us,
+        other.up.delay_us + back.delay_us + one.down.delay_us,
+    ]
 
 
 def _without(one: DeviceLink, by_us: int) -> DeviceLink:

@@ -165,6 +165,11 @@ def is_further(bridge: str) -> bool:
     return _site_bridge(bridge) != bridge
 
 
+def crossing_bridge(bridge: str) -> str:
+    """Name of the bridge over which what has taken an edge reaches other lab hosts, beside this one or its first."""
+    return f"w{first_bridge(bridge)}"
+
+
 def partitions_of(device: str, profile: Profile) -> list[int]:
     """The partitions that a device is in."""
     return sorted(number for number, devices in profile.partitions.items() if device in devices)

@@ -25,7 +25,7 @@ WIREGUARD_BYTES: Final = 80
 MTU: Final = 1500
 #: The least that IPv4 hosts have to take (RFC 791).
 LEAST_MTU: Final = 576
-#: A run has so many ids in a row: one for its network, and one for each partition.
+#: A run has so many ids in a row: two for its network, and two for each partition.
 IDS: Final = 256
 _CANDIDATES = 8
 _ID_BYTES = 2

@@ -8,11 +8,8 @@ edges may make circles. (``sticky``: what else reaches the bridge does not move 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
-
-from fedsim_runner.contract.link import Link
 
 from ...host import programs
 from ..profile import Profile
@@ -20,78 +17,14 @@ from ..protocol import Failures, Settings
 from ..root_qdisc import ForeignQdisc, Qdisc, parse_qdiscs, qdisc_commands, read_qdiscs, run_commands
 from ..run_namespace import Line, RunNamespace, without_ipv6
 from ..wiring import bridge_name, mac_address, partitions_of, site_numbers
+from .edge_ports import CROSSING, Elsewhere, Known, Planned, Port, Ports, edge_end, is_crossing, is_edge, plan_group
 from .kernel_counts import Direction
-from .moving_delays import Movement, MovingDelays, plan_movement
+from .moving_delays import MovingDelays
 from .qdisc import Netem
 
-EDGES, KNOWN = "edges", "known over edges"
-_ALONE = ["type", "bridge_slave", "isolated", "on", "learning", "off"]
-_ALONE += ["flood", "off", "mcast_flood", "off", "bcast_flood", "off"]
-
-
-@dataclass(frozen=True)
-class Port:
-    """One end of an edge: where a bridge sends what goes to another site.
-
-    Attributes:
-        far: name of the other end.
-        bridge: that of the site that it leads from; None: it is down, or a port of none.
-        qdisc: those of the direction that leads from there.
-        moved: its delays, if it has jitter.
-    """
-
-    name: str
-    far: str
-    bridge: str | None
-    qdisc: Qdisc | ForeignQdisc | None
-    moved: Movement | None = None
-
-    def matches(self, active: Port) -> bool:
-        """Whether both are equal up to rounding in the kernel's units."""
-        # What is asked for is also compared with what was asked for before.
-        same = self.qdisc == active.qdisc or (isinstance(self.qdisc, Qdisc) and self.qdisc.matches(active.qdisc))
-        return same and (self.name, self.far, self.bridge, self.moved) == (
-            active.name,
-            active.far,
-            active.bridge,
-            active.moved,
-        )
-
-
-class Ports:
-    """Both ends of all edges of a site."""
-
-    def __init__(self, ports: Sequence[Port]) -> None:
-        self.ports = sorted(ports, key=lambda port: port.name)
-
-    def __eq__(self, active: object) -> bool:
-        return (
-            isinstance(active, Ports)
-            and len(self.ports) == len(active.ports)
-            and all(one.matches(other) for one, other in zip(self.ports, active.ports, strict=True))
-        )
-
-    def __hash__(self) -> int:
-        return hash(tuple(port.name for port in self.ports))
-
-    def __str__(self) -> str:
-        return ", ".join(f"{port.name} in {port.bridge}: {port.qdisc}" for port in self.ports)
-
-
-@dataclass(frozen=True, eq=False)
-class Known:
-    """Ports behind which a device's MAC address is known, at least: where it was once does not matter."""
-
-    ports: frozenset[str]
-
-    def __eq__(self, active: object) -> bool:
-        return isinstance(active, Known) and self.ports <= active.ports
-
-    def __hash__(self) -> int:
-        return hash(self.ports)
-
-    def __str__(self) -> str:
-        return ", ".join(sorted(self.ports))
+EDGES, KNOWN, ELSEWHERE = "edges", "known over edges", "elsewhere"
+_SILENT = ["type", "bridge_slave", "learning", "off", "flood", "off", "mcast_flood", "off", "bcast_flood", "off"]
+_ALONE = [*_SILENT, "isolated", "on"]
 
 
 class KernelEdges:
@@ -101,6 +34,7 @@ class KernelEdges:
         self._delays = delays
         self._macs: dict[str, str] = {}  # of this lab host's devices
         self._bridges: dict[str, str | None] = {}  # of these, the one that their site has
+        self._elsewhere: dict[str, Elsewhere] = {}  # what is to be known of other lab hosts' for each of them
 
     def directions(self, profile: Profile) -> list[Direction]:
         """What of the edges is to be counted: those of all partitions, where anything happens to packets. Pure."""
@@ -109,7 +43,7 @@ class KernelEdges:
         numbers, names = site_numbers(profile), profile.topology.names()
         groups = sorted({tuple(partitions_of(one.device, profile)) for one in profile.devices})
         return [
-            Direction(*names[first, second], link, _end(numbers[first], numbers[second], group), is_edge=True)
+            Direction(*names[first, second], link, edge_end(numbers[first], numbers[second], group), is_edge=True)
             for (first, second), link in profile.edges.items()
             if link.is_shaped
             for group in groups
@@ -124,14 +58,21 @@ class KernelEdges:
             one.device: None if (site := profile.site(one.device)) is None else bridge_name(numbers[site], group)
             for one, group in zip(profile.devices, groups.values(), strict=True)
         }
-        planned: dict[tuple[int, ...], tuple[dict[str, Ports], dict[str, Known]]] = {
-            group: _plan_group(profile, numbers, group) for group in set(groups.values())
+        planned: dict[tuple[int, ...], dict[str, Planned]] = {
+            group: plan_group(profile, numbers, group) for group in set(groups.values())
         }
         found: dict[str, Settings] = {}
+        self._elsewhere = {}
         for one in profile.devices:
-            ports, known = planned[groups[one.device]]
             site = profile.site(one.device)
-            found[one.device] = {} if site is None else {EDGES: ports[site], KNOWN: known[site]}
+            if site is None:
+                found[one.device] = {}
+                continue
+            edges = planned[groups[one.device]][site]
+            found[one.device] = {EDGES: edges.ports, KNOWN: edges.known}
+            if edges.elsewhere is not None:
+                self._elsewhere[one.device] = edges.elsewhere
+                found[one.device] = {**found[one.device], ELSEWHERE: edges.elsewhere}
         return found
 
     def read(self, devices: Sequence[str], network: RunNamespace) -> dict[str, Settings]:
@@ -139,15 +80,21 @@ class KernelEdges:
         if not any(self._bridges.get(name) for name in devices):
             return {name: {} for name in devices}
         ports, known = self._read_ports(network), self._read_known(network)
+        # Those of sites, not their other ends.
+        crossings = {port.bridge: port.name for port in ports.values() if port.name.endswith(f"-{CROSSING}")}
+        entries = frozenset((mac, port) for mac, behind in known.items() for port in behind)
+        elsewhere = {id(one): one.found_in(entries) for one in self._elsewhere.values()}  # devices of a site share one
         found: dict[str, Settings] = {}
         for name in devices:
             bridge, mac = self._bridges.get(name), self._macs.get(name)
             if bridge is None or mac is None:
                 found[name] = {}
                 continue
-            own = {port.name for port in ports.values() if port.bridge == bridge}
-            own |= {ports[one].far for one in own if ports[one].far in ports}
+            own = _with_far_ends({port.name for port in ports.values() if port.bridge == bridge}, ports)
+            own |= _with_far_ends({crossings[near] for one in own if (near := ports[one].bridge) in crossings}, ports)
             found[name] = {EDGES: Ports([ports[one] for one in own]), KNOWN: Known(frozenset(known.get(mac, ())))}
+            if name in self._elsewhere:
+                found[name] = {**found[name], ELSEWHERE: elsewhere[id(self._elsewhere[name])]}
         return found
 
     def apply(self, changes: Mapping[str, Settings], network: RunNamespace) -> Failures:
@@ -161,7 +108,7 @@ class KernelEdges:
         failed: Failures = {}
         if wanted:
             broken = network.add_bridges([port.bridge for port in wanted.values() if port.bridge])
-            broken |= self._make(wanted, network)
+            broken |= self._make(wanted, [self._bridges[name] for name in changes], network)
             for name, change in changes.items():
                 edges = change.get(EDGES)
                 names = (
@@ -171,25 +118,29 @@ class KernelEdges:
                 )
                 if (reason := next((broken[one] for one in names if one in broken), None)) is not None:
                     failed[name] = reason
-        entries = [
-            f"fdb replace {self._macs[name]} dev {port} master static sticky"
-            for name, change in changes.items()
-            if name not in failed and isinstance(known := change.get(KNOWN), Known)
-            for port in sorted(known.ports)
-        ]
+        entries: dict[tuple[str, str], None] = {}
+        for name, change in changes.items():
+            known, elsewhere = change.get(KNOWN), change.get(ELSEWHERE)
+            if name not in failed and isinstance(known, Known):
+                entries |= dict.fromkeys((self._macs[name], port) for port in sorted(known.ports))
+            if name not in failed and isinstance(elsewhere, Elsewhere):
+                entries |= dict.fromkeys(sorted(elsewhere.entries))
         if entries:
+            lines = [f"fdb replace {mac} dev {port} master static sticky\n" for mac, port in entries]
             with network.inside():
-                programs.run(["bridge", "-batch", "-"], stdin="\n".join(entries) + "\n")
+                programs.run(["bridge", "-batch", "-"], stdin="".join(lines))
         return failed
 
-    def _make(self, wanted: Mapping[str, Port], network: RunNamespace) -> Failures:
-        """Make the edges that are missing, set their qdiscs, and connect them; failures by port."""
+    def _make(self, wanted: Mapping[str, Port], bridges: Sequence[str | None], network: RunNamespace) -> Failures:
+        """Make the edges that are missing, set their qdiscs, and connect them; failures by port.
+
+        Edges that these bridges have besides, which are those of sites all of whose edges are wanted, are removed.
+        """
         ends = network.ends()
-        bridges = {port.bridge for port in wanted.values()}
         lines: list[Line] = [
             (None, ["link", "del", "dev", name])
             for name, end in ends.items()
-            if _is_edge(name) and end.bridge in bridges and name not in wanted
+            if is_edge(name) and end.bridge is not None and end.bridge in bridges and name not in wanted
         ]
         for name, port in wanted.items():
             near = ends.get(name)
@@ -214,7 +165,8 @@ class KernelEdges:
         connect: list[Line] = []
         for name, port in wanted.items():
             connect.append((name, ["link", "set", "dev", name, "master", str(port.bridge), "up"]))
-            connect.append((name, ["link", "set", "dev", name, *_ALONE]))
+            # Edges lead to other lab hosts.
+            connect.append((name, ["link", "set", "dev", name, *(_SILENT if is_crossing(name) else _ALONE)]))
         return {**network.batch([line for line in connect if line[0] not in failed]), **failed}
 
     def _read_ports(self, network: RunNamespace) -> dict[str, Port]:
@@ -232,7 +184,7 @@ class KernelEdges:
                 self._delays.active(name, network.path, network.path) if network.path is not None else None,
             )
             for name, end in ends.items()
-            if _is_edge(name)
+            if is_edge(name)
         }
 
     def _read_known(self, network: RunNamespace) -> dict[str, set[str]]:
@@ -240,41 +192,16 @@ class KernelEdges:
         found: dict[str, set[str]] = {}
         if network.path is not None:
             for entry in _entries(network):
-                if entry.get("state") == "static" and _is_edge(str(entry.get("ifname"))):
+                if entry.get("state") == "static" and is_edge(str(entry.get("ifname"))):
                     found.setdefault(str(entry["mac"]), set()).add(str(entry["ifname"]))
         return found
 
 
-def _plan_group(
-    profile: Profile, numbers: Mapping[str, int], group: Sequence[int]
-) -> tuple[dict[str, Ports], dict[str, Known]]:
-    """The edges between the bridges of the devices that are in these partitions and in no others, by site."""
-    ports: dict[str, list[Port]] = {site: [] for site in numbers}
-    into: dict[str, set[str]] = {site: set() for site in numbers}
-    for (first, second), link in profile.edges.items():
-        name, far = (_end(numbers[one], numbers[other], group) for one, other in ((first, second), (second, first)))
-        moved = plan_movement(Link(), link, name, f"{profile.seed}/{first}/{second}")
-        port = Port(name, far, bridge_name(numbers[first], group), Netem.for_link(link), moved)
-        ports[first].append(port)
-        ports[second].append(port)
-        into[second].add(name)
-    return (
-        {site: Ports(found) for site, found in ports.items()},
-        {site: Known(frozenset(found)) for site, found in into.items()},
-    )
-
-
-def _end(near: int, far: int, group: Sequence[int]) -> str:
-    """Name of an edge's end in the bridge of one site; the kernel allows 15 characters."""
-    prefix = "" if not group else bridge_name(near, group).rpartition("-")[0]
-    return f"e{prefix}{near}-{far}"
+def _with_far_ends(names: Set[str], ports: Mapping[str, Port]) -> Set[str]:
+    return names | {ports[name].far for name in names if ports[name].far in ports}
 
 
 def _entries(network: RunNamespace) -> Iterator[Mapping[str, Any]]:
     with network.inside():
         shown = json.loads(programs.run(["bridge", "-json", "fdb", "show"]) or "[]")
     yield from shown
-
-
-def _is_edge(name: str) -> bool:
-    return name.startswith("e") and "-" in name
