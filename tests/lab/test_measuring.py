@@ -7,7 +7,9 @@ was shaped for something else.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -189,8 +191,14 @@ def test_what_was_measured_is_left_out_and_nothing_is_left_behind(tmp_path: Path
         for name, pid in run.running.items():
             run.sampler.watch(name, pid, "none")
         before = run.sampler.read()
-        found = run.measure(links, again=False)
+        with ThreadPoolExecutor() as pool:
+            measuring = pool.submit(run.measure, links, again=False)
+            while not measuring.done():
+                time.sleep(1)  # the first look at the links comes when they are being measured
+                assert run.links.restore(run.running) == {}
+        found = measuring.result()
         after = run.sampler.read()
+        assert "link_restored" not in [event.name for event in run.events], "nobody else has changed a link"
         assert [(one.rx_bytes, one.tx_bytes) for one in after.values()] == [
             (one.rx_bytes, one.tx_bytes) for one in before.values()
         ]

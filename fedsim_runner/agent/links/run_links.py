@@ -277,6 +277,8 @@ class RunLinks:
     def restore(self, running: Mapping[str, int]) -> dict[str, str]:
         """Put links that are in force, but that somebody else has changed, back in force.
 
+        None is while guests are connected: that devices know these is then no change by somebody else.
+
         Args:
             running: process ids of the running devices.
 
@@ -285,6 +287,8 @@ class RunLinks:
         """
         with self._reading:
             if self._shaper is None or self.failure is not None:
+                return {}
+            if self._guests is not None:
                 return {}
             return self._restorer.restore(self._shaper, running)
 
