@@ -9,8 +9,8 @@ from ..testbed.values import UnreachableError
 
 
 def left_over(testbed: Testbed, run: str) -> Sequence[str]:
-    """The names of everything that the run has there; empty if the testbed does not answer."""
+    """The names of everything that the run has there; of a lab, on those hosts that answer."""
     try:
         return testbed.list().get(run, ())
-    except UnreachableError:
-        return ()
+    except UnreachableError as error:
+        return error.found.get(run, ())

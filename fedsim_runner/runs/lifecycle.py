@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..results.run_files import read_json
 from ..spec.experiment import Experiment
 from ..testbed.protocol import Testbed
 from ..testbed.stages import COLLECT, DESTROY, clean_up
-from ..testbed.values import Stopped
+from ..testbed.values import Stopped, UnreachableError
 from .active_run import ActiveRun, active_run, now
 from .left_over import left_over
 from .manifest import write_manifest
@@ -95,7 +96,9 @@ def _finish(active: ActiveRun, stopped: Stopped | None) -> None:
     note, keep = active.listener.progress.note, active.order.keep
     if stopped is not None and stopped.stage != "verdict":
         show_failure(active.listener.progress, stopped)
-    steps = [] if stopped is None else clean_up(active.stage(stopped), keep)
+    steps: Sequence[str] = [] if stopped is None else clean_up(active.stage(stopped), keep)
+    if stopped is not None and stopped.failure is not None:
+        steps = _not_yet_done(active, steps)
     if COLLECT in steps and active.listener.interrupts < 2:
         try:
             active.listener.run(
@@ -110,6 +113,23 @@ def _finish(active: ActiveRun, stopped: Stopped | None) -> None:
     elif DESTROY in steps or left_over(active.testbed, active.run):
         _tear_down(active)
     active.listener.save_journal_if_missing(active.folder)
+
+
+def _not_yet_done(active: ActiveRun, steps: Sequence[str]) -> Sequence[str]:
+    """Those of the steps that a testbed has not done by itself after a failure. Lab hosts that are silent are named."""
+    note = active.listener.progress.note
+    try:
+        if active.testbed.list().get(active.run):
+            return steps
+    except UnreachableError as error:
+        if error.found.get(active.run):
+            return steps
+        if DESTROY in steps:
+            note(f"{error}; what the run has there is removed by: fedsim-provision down {active.run}", "yellow")
+        return []
+    if DESTROY in steps:
+        note("the testbed was torn down")
+    return []
 
 
 def _tear_down(active: ActiveRun) -> None:

@@ -94,9 +94,10 @@ class EventReader:
         return bool(self.failures) and self.failures[-1].stage in NEED_ALL
 
     def failure(self, rc: int | None) -> Failure:
-        """Why the playbook ended: the last task that failed, otherwise what Ansible printed."""
+        """Why the playbook ended: the first task that failed in the last stage with one, or what Ansible printed."""
         if self.failures:
-            return self.failures[-1]
+            # What fails after it in the same stage is its consequence, on this lab host or on others.
+            return next(failure for failure in self.failures if failure.stage == self.failures[-1].stage)
         errors = [match[1] for line in self._last_lines if (match := ERROR_LINE.match(line))]
         if errors:
             return Failure(self.stage, None, None, without_template_text(errors[0], None))

@@ -36,6 +36,20 @@ def test_every_play_is_a_stage(repository: Path) -> None:
     assert named == {stage.name for stage in STAGES}
 
 
+def test_a_stage_that_fails_is_ended_by_its_own_play(repository: Path) -> None:
+    stages = {stage.name: stage for stage in STAGES}
+    ended = {}
+    for playbook in ("provision.yml", "course.yml"):
+        for play in yaml.safe_load((repository / "playbooks" / playbook).read_text(encoding="utf-8")):
+            for block in (task for task in play["tasks"] if "rescue" in task):
+                [rescue] = block["rescue"]
+                assert rescue["ansible.builtin.include_tasks"] == "tasks/failed_stage.yml"
+                ended[play["name"].lower()] = rescue["vars"]["failed_stage_collects"]
+    names = [stage.name for stage in STAGES]
+    of_a_run = names[names.index("lab host") : names.index("collect")]
+    assert ended == {name: stages[name].collect for name in of_a_run}
+
+
 @pytest.mark.parametrize(
     ("stage", "exit", "steps", "steps_if_kept"),
     [
