@@ -134,15 +134,17 @@ def replace(path: Path, text: str, mode: int = 0o644) -> None:
         raise CannotWriteError(explain(error, path)) from error
 
 
-def write_or_overwrite(path: Path, text: str) -> None:
+def write_or_overwrite(path: Path, text: str, mode: int | None = None) -> None:
     """Like :func:`write`, but on a full disk overwrite the existing file, whose one block is enough for a short text.
 
     Raises:
         OSError: there is no space and no old file.
     """
     try:
-        write(path, text)
+        write(path, text, mode)
     except OSError:
+        if not path.exists():
+            raise
         with path.open("r+", encoding="utf-8") as stream:
             stream.write(text)
             stream.truncate()

@@ -158,7 +158,8 @@ def take_claim(state: StateFolder, control: Control, *, make: bool, check: bool 
             return
         state.path.mkdir(exist_ok=True)
         text = json.dumps({"control": asdict(control), "seen": now}) + "\n"
-        atomic.write(state.claim, text, 0o644)
+        # What is on a disk that is full must still be removed.
+        atomic.write_or_overwrite(state.claim, text, 0o644)
 
 
 def is_claimed_by_another(state: StateFolder, control: Control) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.contract import claim
+from fedsim_runner.contract import atomic, claim
 from fedsim_runner.contract.claim import Control, RunBusyError, own_control, parse_control, read_claim, release_claim
 from fedsim_runner.contract.errors import Exit
 from fedsim_runner.contract.paths import StateFolder
@@ -130,6 +131,19 @@ def test_a_damaged_claim_is_nobodys(content: str, state: StateFolder) -> None:
     state.claim.write_text(content, encoding="utf-8")
     take(state, MINE)
     assert holder(state) == MINE
+
+
+def test_on_a_full_disk_a_claim_changes_hands(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    take(state, GONE)
+    monkeypatch.setattr(atomic, "write", no_space)
+    take(state, MINE)
+    assert holder(state) == MINE
+    state.claim.unlink()
+    with pytest.raises(OSError, match="No space left"):
+        take(state, MINE)
 
 
 def test_a_control_is_texts() -> None:
