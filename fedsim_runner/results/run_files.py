@@ -11,7 +11,7 @@ from typing import Any
 from ..contract.course_state import ONLY_HOST, CourseState
 from ..contract.device_file import convert_to_current_version
 from ..contract.events import Event, GateOpened, parse_line
-from ..contract.paths import CONTAINERS, DEVICE_FILES, INVENTORY, JOURNAL, LEFT_OUT, MANIFEST
+from ..contract.paths import CONTAINERS, DEVICE_FILE, DEVICE_FILES, INVENTORY, JOURNAL, LEFT_OUT, MANIFEST
 from ..contract.plain_folder import read_plain
 from .clocks import HostClock, read_clocks
 
@@ -112,16 +112,23 @@ def read_devices(run_dir: Path, inventory_dir: Path | None = None) -> tuple[dict
     """Return the run's devices by name, from its device files, and the facts about the run from the first of these."""
     folders = [run_dir / INVENTORY, run_dir] if inventory_dir is None else [inventory_dir]
     for folder in folders:
-        contents = [_device_file(path) for path in sorted((folder / DEVICE_FILES).glob("*.json"))]
-        devices = {
-            device["name"]: {"lab_host": content.get("lab_host"), **device}
-            for content in contents
-            for device in content.get("devices") or []
-            if isinstance(device, dict) and isinstance(device.get("name"), str)
-        }
+        devices, first = _devices_of(sorted((folder / DEVICE_FILES).glob("*.json")))
         if devices:
-            return dict(sorted(devices.items(), key=lambda item: item[1].get("index") or 0)), contents[0]
-    return {}, {}
+            return devices, first
+    # As they were fetched from the lab hosts, on another control node than the one that made them.
+    return _devices_of([path for path in of_agents(run_dir, DEVICE_FILE).values() if path.is_file()])
+
+
+def _devices_of(paths: Sequence[Path]) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    contents = [_device_file(path) for path in paths]
+    devices = {
+        device["name"]: {"lab_host": content.get("lab_host"), **device}
+        for content in contents
+        for device in content.get("devices") or []
+        if isinstance(device, dict) and isinstance(device.get("name"), str)
+    }
+    ordered = dict(sorted(devices.items(), key=lambda item: item[1].get("index") or 0))
+    return ordered, contents[0] if devices else {}
 
 
 def _device_file(path: Path) -> dict[str, Any]:

@@ -206,7 +206,7 @@ def pack(params: Mapping[str, Any], containers: Containers, stream: Any) -> tupl
                 packer.add_folder(state.outputs(device), f"{COLLECTED}/{device}", most)
             if device in containers.logs:
                 packer.add(f"{COLLECTED}/{device}/{CONSOLE}", containers.logs[device])
-        for path in (state.journal, state.metrics, state.host_load, state.link_counters):
+        for path in (state.device_file, state.journal, state.metrics, state.host_load, state.link_counters):
             packer.add_path(path, f"{prefix}/{path.name}".lstrip("/"))
         if KIND_AGENT in containers.logs:
             packer.add(f"{prefix}/agent.log".lstrip("/"), containers.logs[KIND_AGENT])

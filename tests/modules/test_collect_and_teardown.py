@@ -102,6 +102,7 @@ def test_collect_and_unpack(up: Lab, tmp_path: Path) -> None:
         "collected/pi-2/console.log",
         "collected/server/console.log",
         "containers.json",
+        "device_file.json",
         "journal.jsonl",
         "left_out.json",
     }
@@ -168,7 +169,7 @@ def test_collect_leaves_out_what_a_device_should_not_have_made(up: Lab, tmp_path
 
 
 def test_collect_of_half_made_runs(lab: Lab, tmp_path: Path) -> None:
-    assert unpack(lab, tmp_path / "run") == ["containers.json", "left_out.json"]
+    assert unpack(lab, tmp_path / "run") == ["device_file.json", "containers.json", "left_out.json"]
     make_state(lab)
     lab.call("fedsim_network")
     lab.call("fedsim_devices", state="present")

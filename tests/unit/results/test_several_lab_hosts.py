@@ -52,6 +52,19 @@ def test_journals_samples_and_containers_are_merged(tmp_path: Path) -> None:
         assert report["devices"]["server"]["bytes_down"] == 20
 
 
+def test_another_control_node_has_the_devices_and_lab_hosts_from_what_it_fetched(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, SECOND)
+    for lab_host, where, device in (("lab1", folder, "server"), ("lab2", folder / "agents" / "lab2", "pi-1")):
+        entry = {"name": device, "type": "mote", "index": 1}
+        (where / "device_file.json").write_text(json.dumps({"lab_host": lab_host, "devices": [entry]}))
+        (where / "host.csv").write_text("t,cpu\n5.0,0.5\n", encoding="utf-8")
+    report = write_report(folder)
+    assert {name: (entry["type"], entry["lab_host"]) for name, entry in report["devices"].items()} == {
+        "server": ("mote", "lab1"),
+        "pi-1": ("mote", "lab2"),
+    }
+
+
 def test_a_course_is_not_over_before_every_lab_host_says_so(tmp_path: Path) -> None:
     report = write_report(folder_of(tmp_path / "cut", SECOND[:-1]))
     assert (report["status"], report["reason"]) == ("failed", "the journal of lab2 ends before the course does")
