@@ -49,6 +49,7 @@ class FakeEngine:
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
     chunks: dict[str, list[bytes]] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    state_folders: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.client = FakeClient(FakeApi(self.chunks))

@@ -5,7 +5,7 @@ Ownership is decided by label, never by name. Nothing is changed here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,10 +36,17 @@ class AgentSilentError(UnreachableError):
 
 
 class LabEngine:
-    """The Engine of one lab host. ``is_here``: it is this machine, so that an agent's socket can be reached."""
+    """The Engine of one lab host.
 
-    def __init__(self, client: Any, is_here: bool = True) -> None:
+    Args:
+        client: what asks it.
+        is_here: it is this machine, so that an agent's socket can be reached.
+        state_folders: of a lab host elsewhere, names in its folder of runs' states.
+    """
+
+    def __init__(self, client: Any, is_here: bool = True, state_folders: Sequence[str] = ()) -> None:
         self.client = client
+        self.state_folders = state_folders
         self._is_here = is_here
 
     def runs(self) -> dict[str, list[str]]:
@@ -116,7 +123,7 @@ def lab_engine(host: LabHost, timeout_s: int = 30, access: LabAccess = THIS_MACH
             reason = tunnel.failure or f"the Docker Engine cannot be used: {error}"
             raise NoEngineError(f"lab host {host.name}: {reason}") from error
         try:
-            yield LabEngine(client, is_here=False)
+            yield LabEngine(client, is_here=False, state_folders=tunnel.state_folders)
         finally:
             client.close()
 

@@ -32,7 +32,7 @@ from . import run_facts
 from .agent_status import merge
 from .container_logs import container_lines
 from .container_overhead import CONTAINER_OVERHEAD
-from .docker_engine import lab_engine
+from .docker_engine import LabEngine, lab_engine
 from .exec_session import Streams, run_inside
 from .lab_engines import TIMEOUT_S, Connect, LabEngines
 from .other_runs import beside_others
@@ -171,7 +171,7 @@ class DockerTestbed:
     def list(self) -> Mapping[str, Sequence[str]]:
         """Everything that carries a run's label, on all lab hosts. With several of them the names include the host."""
         found: dict[str, list[str]] = {}
-        on_hosts, silent = self._engines.ask(lambda _, engine: engine.runs())
+        on_hosts, silent = self._engines.ask(lambda _, engine: _with_state_folders(engine))
         for host, runs in on_hosts.items():
             where = "" if len(self._hosts) == 1 else f" on {host}"
             for run, names in runs.items():
@@ -283,3 +283,12 @@ class DockerTestbed:
         self._check_engine(run)
         with PlaybookSession(run, folder, lab, listener, {}, self._playbooks) as session:
             return session.run(playbook)
+
+
+def _with_state_folders(engine: LabEngine) -> dict[str, list[str]]:
+    """What runs have on a lab host, by run; a run that was cut short before its first container has only a folder."""
+    found = engine.runs()
+    for name in engine.state_folders:
+        if RUN_PATTERN.fullmatch(name):
+            found.setdefault(name, []).append(str(STATE_ROOT / name))
+    return found

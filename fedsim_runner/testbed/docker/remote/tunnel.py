@@ -6,6 +6,7 @@ there. So the Docker SDK, ``exec`` with a terminal and ``logs -f`` work as they 
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import shlex
@@ -21,6 +22,7 @@ from typing import IO
 
 from fedsim_runner.contract.engine_address import DEFAULT_ENGINE, socket_path
 from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.contract.paths import STATE_ROOT
 from fedsim_runner.lab.access import LabAccess
 from fedsim_runner.lab.ansible_inventory import become_password_of
 from fedsim_runner.lab.host import LabHost
@@ -61,6 +63,8 @@ class EngineTunnel:
         self._is_open = True
         # Why the last session could not be opened; None: it could.
         self.failure: str | None = None
+        # Names in the folder of runs' states there, when the last session was opened.
+        self.state_folders: tuple[str, ...] = ()
         self.path = Path()
 
     def __enter__(self) -> EngineTunnel:
@@ -135,7 +139,8 @@ class EngineTunnel:
     def _try(self, sudo: bool) -> subprocess.Popen[bytes]:
         ssh = self._host.ssh
         assert ssh is not None
-        words = [ssh.interpreter, "-c", Path(relay.__file__).read_text(encoding="utf-8"), socket_path(DEFAULT_ENGINE)]
+        words = [ssh.interpreter, "-c", Path(relay.__file__).read_text(encoding="utf-8")]
+        words += [socket_path(DEFAULT_ENGINE), str(STATE_ROOT)]
         if sudo:
             words = ["sudo", "-S", "-p", f"{PROMPT}\n", *words]
         with self._lock:
@@ -151,7 +156,8 @@ class EngineTunnel:
             )
             self._sessions.append(session)
         try:
-            _shake_hands(session, lambda: become_password_of(self._access, self._host.name))
+            said = _shake_hands(session, lambda: become_password_of(self._access, self._host.name))
+            self.state_folders = _folders_of(said)
         except BaseException:
             session.kill()
             session.wait()
@@ -175,8 +181,18 @@ def ssh_options() -> tuple[str, ...]:
     return (*OPTIONS, *SHARED, "-o", f"ControlPath={folder}/%C")
 
 
-def _shake_hands(session: subprocess.Popen[bytes], password: Callable[[], str | None]) -> None:
-    """Wait until the relay is ready, and answer sudo; what a login shell prints before is skipped.
+def _folders_of(said: bytes) -> tuple[str, ...]:
+    """The names that the relay said before it was ready; a login shell may have printed something before."""
+    _, _, rest = said.rpartition(relay.FOLDERS)
+    try:
+        names = json.loads(rest.partition(b"\n")[0])
+    except ValueError:
+        return ()
+    return tuple(map(str, names)) if isinstance(names, list) else ()
+
+
+def _shake_hands(session: subprocess.Popen[bytes], password: Callable[[], str | None]) -> bytes:
+    """Wait until the relay is ready, and answer sudo; return what was printed until then.
 
     Raises:
         TunnelError: it ended, or did not begin in time.
@@ -208,6 +224,7 @@ def _shake_hands(session: subprocess.Popen[bytes], password: Callable[[], str | 
                 raise TunnelError("sudo there asks for a password: -K asks you for it")
             os.write(session.stdin.fileno(), known.encode() + b"\n")
             answered = True
+    return seen[output]
 
 
 def _failure_of(session: subprocess.Popen[bytes], errors: bytes) -> TunnelError:

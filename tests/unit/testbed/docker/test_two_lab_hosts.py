@@ -69,12 +69,14 @@ def engine_of(lab: Lab, name: str) -> FakeEngine:
 def test_everything_on_all_lab_hosts_is_listed(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "state" / "older").mkdir(parents=True)
     engine_of(lab, "two").things["other"] = ["fedsim-other-agent"]
+    engine_of(lab, "two").state_folders = ("cut-short", "no run's name")
     assert lab.testbed.list() == {
         "study": ["fedsim-study.server on one", "fedsim-study.phone on two"],
         "other": ["fedsim-other-agent on two"],
+        "cut-short": ["/var/lib/fedsim/cut-short on two"],
         "older": [str(tmp_path / "state" / "older")],
     }
-    assert list(all_runs(testbeds=[lab.testbed]).labs) == ["older", "other", "study"]
+    assert list(all_runs(testbeds=[lab.testbed]).labs) == ["cut-short", "older", "other", "study"]
 
 
 def test_a_lab_host_that_does_not_answer_does_not_count_as_empty(lab: Lab) -> None:

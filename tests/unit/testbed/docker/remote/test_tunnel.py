@@ -100,6 +100,17 @@ def test_each_connection_reaches_the_engine_and_ends_as_there(engine: Engine) ->
     assert not opened.path.exists()
 
 
+def test_the_names_of_state_folders_come_with_the_connection(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("q1", "half-made"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    monkeypatch.setattr(tunnel, "STATE_ROOT", tmp_path / "runs")
+    with EngineTunnel(host(), LabAccess()) as opened:
+        assert talk(opened.path, b"one") == b"ONEbye"
+        assert opened.state_folders == ("half-made", "q1")
+
+
 def test_nothing_stays_on_the_host_when_this_side_goes_away(engine: Engine) -> None:
     with EngineTunnel(host(), LabAccess()) as opened, socket.socket(socket.AF_UNIX) as silent:
         silent.connect(str(opened.path))
@@ -141,9 +152,10 @@ def test_why_an_engine_cannot_be_reached(engine: Engine, tmp_path: Path, monkeyp
 
 
 def test_the_relay_ends_with_its_reader_though_the_engine_is_silent(engine: Engine) -> None:
-    words = [sys.executable, relay.__file__, engine.url.removeprefix("unix://")]
+    words = [sys.executable, relay.__file__, engine.url.removeprefix("unix://"), "/nothing"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
+        assert process.stdout.readline() == relay.FOLDERS + b"[]\n"
         assert process.stdout.readline() == relay.READY
         process.stdout.close()
         end = time.monotonic() + 30
