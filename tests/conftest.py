@@ -124,11 +124,13 @@ def engine() -> Iterator[DockerClient]:
 
 
 @pytest.fixture(scope="session")
-def three_lab_hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def three_lab_hosts(engine: DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab of three lab hosts with a Docker Engine each, for all tests that need one."""
+    from tests.lab.lab_hosts import our_images
     from tests.lab.lab_hosts.lab import running
 
     with running(tmp_path_factory.mktemp("lab") / "lab", 3) as lab:
+        our_images.give(engine, lab["lab1"])
         yield lab
 
 

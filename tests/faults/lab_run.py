@@ -64,6 +64,16 @@ class LabRun(LiveRun):
             names += [f"{host.name}: {line.strip()}" for line in links.splitlines() if self.run in line]
         return names
 
+    def left_over_on(self, *hosts: str) -> list[str]:
+        """What the run still has on some of the lab hosts."""
+        found = []
+        for name in hosts:
+            containers = self._engines[name].containers.list(all=True, filters={"label": f"{LABEL_RUN}={self.run}"})
+            found += [f"{name}: {container.name}" for container in containers]
+            folder = Path(f"/proc/{self.lab[name].pid}/root") / (STATE_ROOT / self.run).relative_to("/")
+            found += [str(folder)] if folder.exists() else []
+        return found
+
     def remove(self) -> None:
         for host in self.lab.hosts:
             self.lab.reconnect(host.name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import docker
@@ -19,11 +18,9 @@ from tests.lab.lab_hosts.program import LabError, call
 from tests.lab.lab_hosts.wiring import Wiring
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    lab = labs.up(tmp_path_factory.mktemp("lab") / "lab", 2)
-    yield lab
-    labs.down(lab)
+@pytest.fixture
+def lab(three_lab_hosts: Lab) -> Lab:
+    return three_lab_hosts
 
 
 def ansible(lab: Lab, user: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -38,7 +35,7 @@ def test_ansible_becomes_root_as_any_of_the_users(lab: Lab) -> None:
         given.write_text(json.dumps({"ansible_become_password": lab.password} if user == "alice" else {}))
         outcome = ansible(lab, user, "-a", "id -u", "-o", "-e", f"@{given}")
         assert outcome.returncode == 0, outcome.stdout + outcome.stderr
-        assert sorted(line.rsplit(" ", 1)[1] for line in outcome.stdout.splitlines()) == ["0", "0"]
+        assert sorted(line.rsplit(" ", 1)[1] for line in outcome.stdout.splitlines()) == ["0"] * len(lab.hosts)
     outcome = ansible(lab, "alice", "-a", "id -u")
     assert outcome.returncode != 0 and "Missing sudo password" in outcome.stdout + outcome.stderr
 
@@ -46,9 +43,9 @@ def test_ansible_becomes_root_as_any_of_the_users(lab: Lab) -> None:
 def test_an_unknown_host_key_is_refused(lab: Lab) -> None:
     known = lab.access.known_hosts
     text = known.read_text()
-    first, second = text.splitlines()
+    first, *others = text.splitlines()
     try:
-        known.write_text(f"{first.split()[0]} {' '.join(second.split()[1:])}\n{second}\n")
+        known.write_text("\n".join([f"{first.split()[0]} {' '.join(others[0].split()[1:])}", *others, ""]))
         with pytest.raises(LabError, match="Host key verification failed"):
             call([*lab.ssh("lab1"), "true"])
         assert call([*lab.ssh("lab2"), "hostname"]) == "lab2\n"

@@ -11,7 +11,6 @@ import sys
 import tarfile
 import time
 import uuid
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import pytest
 import yaml
 
 from tests.conftest import REPOSITORY
-from tests.lab.lab_hosts import lab as labs
+from tests.lab.lab_hosts.access import User
 from tests.lab.lab_hosts.hosts import LabHost
 from tests.lab.lab_hosts.lab import Lab
 
@@ -29,11 +28,9 @@ SMALL, LARGE = 4 << 20, 400 << 20
 WITHIN_S = 60
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    lab = labs.up(tmp_path_factory.mktemp("lab") / "lab", 3, sdk=True)
-    yield lab
-    labs.down(lab)
+@pytest.fixture
+def lab(three_lab_hosts: Lab) -> Lab:
+    return three_lab_hosts
 
 
 def make_image(host: LabHost, size: int) -> str:
@@ -54,7 +51,7 @@ def images_of(host: LabHost) -> dict[str, str]:
         return {tag: str(image.id) for image in client.images.list(all=True) for tag in image.tags or ["none"]}
 
 
-def play(lab: Lab, user: labs.User, ref: str, folder: Path, *words: str) -> list[str]:
+def play(lab: Lab, user: User, ref: str, folder: Path, *words: str) -> list[str]:
     """The words of a play that sends an image of lab1 to all others."""
     others = [host.name for host in lab.hosts[1:]]
     shipment: dict[str, Any] = {"builder": "lab1", "refs": [ref], "to": {name: [ref] for name in others}}

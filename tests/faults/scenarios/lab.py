@@ -1,4 +1,7 @@
-"""What may happen to a lab of several lab hosts: one is cut off, an agent dies, SSH drops, a control node is killed."""
+"""What may happen to a lab of several lab hosts: one is cut off, an agent dies, a disk is full, SSH drops.
+
+Each run takes half a minute: where things can happen to the same course one after the other, they do.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,20 @@ from contextlib import contextmanager
 from tests.faults.acts import interrupt
 from tests.faults.lab_run import LabRun
 from tests.faults.live_run import LiveRun
-from tests.faults.scenario import ENDED, Outcome, Scenario, Start, Step, round_ends
+from tests.faults.scenario import ENDED, Outcome, Scenario, Start, Step, round_ends, stage
 from tests.lab.lab_hosts import faults
 
-LAB, FAILED = 3, 5
+LAB, PROVISIONING, FAILED = 3, 4, 5
 SILENCE_S = 20
 # What a lab host that is cut off may add to that until it is named.
 CUT_OFF_S = 15
 SSH_AWAY_S = 8.0
-# The plan spreads three equal devices over three equal lab hosts.
-AWAY = "mote-2"
+SMALL_DISK_BYTES = 16 << 20
+# The plan spreads three equal devices over three equal lab hosts: the server is on lab1.
+AWAY, NEARER = "mote-2", "mote-1"
+# Of four, the last is alone on lab3.
+FARTHEST = "mote-3"
+CONTINUE = {"silence_timeout": SILENCE_S, "on_client_failure": "continue"}
 
 
 def _on_a_lab(run: LiveRun) -> LabRun:
@@ -37,6 +44,32 @@ def _without_lab3(run: LiveRun) -> Iterator[None]:
         lab.reconnect("lab3")
 
 
+@contextmanager
+def _without_lab3_and_with_a_small_disk(run: LiveRun) -> Iterator[None]:
+    host = _on_a_lab(run).lab["lab2"]
+    faults.limit_state(host, SMALL_DISK_BYTES)
+    try:
+        with _without_lab3(run):
+            yield
+    finally:
+        faults.unlimit_state(host)
+
+
+def _fill_disk(run: LiveRun) -> None:
+    faults.fill(_on_a_lab(run).lab["lab2"])
+
+
+def _cut_lab3_off(run: LiveRun) -> None:
+    _on_a_lab(run).lab.cut("lab3")
+
+
+def _others_are_torn_down(run: LiveRun) -> Iterator[str]:
+    """What is left on the lab hosts that could be reached, before ``down``."""
+    if left := _on_a_lab(run).left_over_on("lab1", "lab2"):
+        yield f"left on lab hosts that could be reached: {', '.join(left)}"
+    _reconnect_all(run)
+
+
 def _cut_off(run: LiveRun) -> None:
     run = _on_a_lab(run)
     run.lab.cut(run.carried_by(AWAY).name)
@@ -52,8 +85,14 @@ def _kill_agent(run: LiveRun) -> None:
     faults.kill_agent(_on_a_lab(run).carried_by(AWAY), run.run)
 
 
+def _restart_agent(run: LiveRun) -> None:
+    host = _on_a_lab(run).carried_by(AWAY)
+    faults.kill_agent(host, run.run)
+    faults.start_agent(host, run.run)
+
+
 def _restart_engine(run: LiveRun) -> None:
-    faults.restart_engine(_on_a_lab(run).carried_by(AWAY))
+    faults.restart_engine(_on_a_lab(run).carried_by(FARTHEST))
 
 
 def _drop_ssh(run: LiveRun) -> None:
@@ -92,16 +131,43 @@ SCENARIOS = (
     ),
     Scenario(
         "lab-host-left-out",
-        "With --allow-missing-hosts the others carry the run",
-        Start(rounds=5, options=("--allow-missing-hosts",), around=_without_lab3),
-        (),
-        Outcome(0, says=("lab3",), finished=True, collected=("server", "mote-1", "mote-2")),
+        "With --allow-missing-hosts the others carry the run, and of these one with a full disk is lost",
+        Start(
+            course=CONTINUE,
+            rounds=100,
+            options=("--allow-missing-hosts",),
+            around=_without_lab3_and_with_a_small_disk,
+        ),
+        (Step(round_ends(2), _fill_disk),),
+        Outcome(
+            0,
+            noticed_s=SILENCE_S,
+            says=("lab3",),
+            # The agent's disk or the device's own: whichever notices it first.
+            lost={AWAY: "[Nn]o space left"},
+            finished=True,
+            collected=("server", NEARER),
+        ),
+        lab=True,
+    ),
+    Scenario(
+        "lab-host-lost-in-provisioning",
+        "A lab host that is cut off while the testbed is made is named, and the run is removed from the others",
+        Start(),
+        (Step(stage("network"), _cut_lab3_off),),
+        Outcome(
+            PROVISIONING,
+            says=("failed on lab3", "lab3: ssh does not reach it", "is removed by: fedsim-provision down"),
+            reason="lab3|reach",
+            removed_by_down=True,
+            checks=(_others_are_torn_down,),
+        ),
         lab=True,
     ),
     Scenario(
         "lab-host-lost",
         "The devices of a lab host that is cut off are lost, and the course goes on with the others",
-        Start(course={"silence_timeout": SILENCE_S, "on_client_failure": "continue"}),
+        Start(course=CONTINUE),
         (Step(round_ends(2), _cut_off), Step(ENDED, _reconnect_all)),
         Outcome(
             0,
@@ -122,11 +188,17 @@ SCENARIOS = (
         lab=True,
     ),
     Scenario(
-        "lab-engine-restarted",
-        "The devices of a lab host whose Engine is restarted are lost, and the course goes on with the others",
-        Start(course={"silence_timeout": SILENCE_S, "on_client_failure": "continue"}),
-        (Step(round_ends(2), _restart_engine),),
-        Outcome(0, noticed_s=SILENCE_S, lost={AWAY: "Engine"}, finished=True, collected=("server", "mote-1")),
+        "lab-hosts-lost-in-turn",
+        "A lab host whose agent is started anew is lost, then one whose Engine is: the course goes on with the rest",
+        Start(clients=3, course=CONTINUE),
+        (Step(round_ends(2), _restart_agent), Step(round_ends(20), _restart_engine)),
+        Outcome(
+            0,
+            noticed_s=SILENCE_S,
+            lost={AWAY: "agent", FARTHEST: "Engine|given up by the server"},
+            finished=True,
+            collected=("server", NEARER),
+        ),
         lab=True,
     ),
     Scenario(

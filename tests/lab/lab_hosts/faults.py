@@ -32,10 +32,22 @@ def kill_agent(host: LabHost, run: str) -> None:
     host.console("docker", "kill", agent_name(run))
 
 
+def start_agent(host: LabHost, run: str) -> None:
+    """Start an agent that has ended, as somebody might by hand."""
+    host.console("docker", "start", agent_name(run))
+
+
 def end_ssh(host: LabHost) -> None:
     """End the SSH connections to it; new ones are let in."""
-    # Each is a child of the process that listens, and has a child of its own that carries the user's programs.
-    host.console("sh", "-c", 'pkill -KILL -P "$(cat /run/sshd.pid)" || test $? = 1')
+    # Each is a child of the process that listens. Its own children carry the user's programs and, for another user than
+    # root, the connection.
+    host.console("sh", "-c", _END_SSH)
+
+
+_END_SSH = """
+one=$(pgrep -d , -P "$(cat /run/sshd.pid)") || exit 0
+kill -KILL $(pgrep -P "$one") $(echo "$one" | tr , " ") 2>/dev/null || true
+"""
 
 
 def stop_ssh(host: LabHost) -> None:
