@@ -75,6 +75,7 @@ class ActionModule(WorkerAction):
             found["chains"],
             found["sent"],
             found["images"],
+            found["has_containerd_store"],
         )
 
     def _say(self, line: str | None) -> None:

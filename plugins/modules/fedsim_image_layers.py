@@ -8,7 +8,7 @@ module: fedsim_image_layers
 short_description: List the image layers of a lab host, and how to start a program there
 description:
   - Tells M(fedsim.testbed.fedsim_image_shipment) what a lab host has, so that it is not sent again.
-  - An Engine that keeps its images in containerd needs complete archives; for such a one no layers are listed.
+  - Of an Engine that keeps its images in containerd no layers are listed; it is asked for its blobs before a shipment.
 author: fedsim-runner (@fedsim-runner)
 extends_documentation_fragment:
   - fedsim.testbed.attributes
@@ -50,6 +50,10 @@ images:
   returned: always
   type: dict
   sample: {"fedsim/base:0123456789abcdef": 160000000}
+has_containerd_store:
+  description: Whether the Engine keeps its images in containerd.
+  returned: always
+  type: bool
 docker_host:
   description: Address of the Engine.
   returned: always
@@ -94,11 +98,13 @@ def work(call: Call) -> dict[str, Any]:
     if absent:
         raise FailedError(f"not on this lab host: {', '.join(absent)}: run the images role again")
     newest = list(own.values())[:LOOKED_AT]  # in the Engine's order
+    has_containerd_store = _has_containerd_store(call.client)
     return {
         "changed": False,
-        "chains": {} if _has_containerd_store(call.client) else _list_chains(call.client, newest),
+        "chains": {} if has_containerd_store else _list_chains(call.client, newest),
         "sent": _list_chains(call.client, [own[ref] for ref in refs]),
         "images": {ref: own[ref]["own"] for ref in refs},
+        "has_containerd_store": has_containerd_store,
         "docker_host": call.params["docker_host"],
         "python": sys.executable,
     }

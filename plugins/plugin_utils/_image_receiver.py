@@ -15,6 +15,8 @@ import urllib.parse
 from typing import IO, Any
 
 FRAME = struct.Struct(">II")
+#: What newer Engines that keep images in containerd say of one that cannot be used, instead of an error.
+NOT_UNPACKED = "Error unpacking image"
 
 
 def main(stream: IO[bytes]) -> None:
@@ -49,7 +51,10 @@ def receive(stream: IO[bytes], docker_socket: str, refs: list[str]) -> str | Non
         pass  # the Engine has refused them, and says why
     answer = connection.getresponse()
     said = answer.read().decode(errors="replace")
-    errors = [item["error"] for item in map(_parse, said.splitlines()) if "error" in item]
+    items = [_parse(line) for line in said.splitlines()]
+    errors = [item["error"] for item in items if "error" in item]
+    lines = [line for item in items for line in str(item.get("stream", "")).splitlines()]
+    errors += [line for line in lines if line.startswith(NOT_UNPACKED)]
     if answer.status != 200 or errors:
         return f"the Engine did not load the images: {errors[0] if errors else said.strip()}"
     absent = [ref for ref in refs if not _is_present(docker_socket, ref)]

@@ -18,7 +18,7 @@ import sys
 import tarfile
 import threading
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Queue
 from typing import IO, Any
@@ -31,16 +31,17 @@ BEHIND = 3
 BLOCK = 512
 #: Members of an archive that an Engine up to version 24 writes: the layer, and before it what its name is made from.
 LAYER, DESCRIPTION = "/layer.tar", "/json"
-#: Where a newer one puts layers, under the hash of what they hold.
+#: Where newer ones put layers, under the hash of what the file holds: of the layer itself, or of it compressed.
 BLOBS = "blobs/sha256/"
 
 
 def main(stream: IO[bytes]) -> None:
-    """Send the images that the request, a line of JSON, names: ``docker_socket``, ``refs``, ``known`` (layers that all
-    receivers have: each chain id with the diff id of its last layer)."""
+    """Send the images that the request, a line of JSON, names: ``docker_socket``, ``refs``, and what all receivers
+    have: ``chains`` (the id of each with the diff id of its last layer) and ``blobs`` (digests)."""
     request = json.loads(stream.readline())
     sys.stdout.buffer.write(b"fedsim-archive\n")
-    send(open_archive(request["docker_socket"], request["refs"]), request["known"], sys.stdout.buffer)
+    archive = open_archive(request["docker_socket"], request["refs"])
+    send(leave_out(archive, request["chains"], frozenset(request["blobs"])), sys.stdout.buffer)
 
 
 def open_archive(docker_socket: str, refs: list[str]) -> IO[bytes]:
@@ -55,10 +56,10 @@ def open_archive(docker_socket: str, refs: list[str]) -> IO[bytes]:
     return answer
 
 
-def send(archive: IO[bytes], known: Mapping[str, str], out: IO[bytes]) -> None:
-    """Write the archive in frames. Pieces are compressed only while the network is slower than that."""
+def send(parts: Iterator[bytes], out: IO[bytes]) -> None:
+    """Write an archive in frames. Pieces are compressed only while the network is slower than that."""
     queue: Queue[Any] = Queue(WAITING)
-    threading.Thread(target=_pack_pieces, args=(leave_out(archive, known), queue), daemon=True).start()
+    threading.Thread(target=_pack_pieces, args=(parts, queue), daemon=True).start()
     while (item := queue.get()) is not None:
         if isinstance(item, BaseException):
             raise item
@@ -91,8 +92,8 @@ def _even_pieces(parts: Iterator[bytes]) -> Iterator[bytes]:
         yield bytes(gathered)
 
 
-def leave_out(archive: IO[bytes], known: Mapping[str, str]) -> Iterator[bytes]:
-    """Yield an archive of images without the layers that are known. An Engine opens only those whose chain it lacks."""
+def leave_out(archive: IO[bytes], known: Mapping[str, str], blobs: Set[str] = frozenset()) -> Iterator[bytes]:
+    """Yield an archive of images without the layers whose chain is known, and without these blobs."""
     held = b""  # an extended header: it goes with the member that follows it
     unwanted = ""
     while any(header := _read(archive, BLOCK)):
@@ -100,7 +101,7 @@ def leave_out(archive: IO[bytes], known: Mapping[str, str]) -> Iterator[bytes]:
         padded = -(-member.size // BLOCK) * BLOCK
         if member.type in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK):
             held += header + _read(archive, padded)
-        elif member.type == tarfile.REGTYPE and (member.name == unwanted or _is_known_blob(member.name, known)):
+        elif member.type == tarfile.REGTYPE and (member.name == unwanted or _is_among(member.name, blobs)):
             held = b""
             while padded:
                 padded -= len(_read(archive, min(padded, PIECE)))
@@ -146,8 +147,8 @@ def find_chain(name: str, description: bytes, known: Mapping[str, str]) -> str |
     return None
 
 
-def _is_known_blob(name: str, known: Mapping[str, str]) -> bool:
-    return name.startswith(BLOBS) and "sha256:" + name.removeprefix(BLOBS) in known.values()
+def _is_among(name: str, blobs: Set[str]) -> bool:
+    return name.startswith(BLOBS) and "sha256:" + name.removeprefix(BLOBS) in blobs
 
 
 def _read(archive: IO[bytes], size: int) -> bytes:

@@ -12,12 +12,13 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Full, Queue
 from typing import Any
 
+from ansible_collections.fedsim.testbed.plugins.plugin_utils._known_layers import find_known, list_blobs
 from ansible_collections.fedsim.testbed.plugins.plugin_utils._remote_program import Host, input_of, output_of
 
 FRAME = struct.Struct(">II")
@@ -45,6 +46,7 @@ class End:
         chains: layers that it has: each chain id with the last layer's diff id.
         sent: the same for the images that it sends.
         images: bytes of each image that it sends, beyond its parent's.
+        has_containerd_store: its Engine keeps images in containerd.
     """
 
     host: Host
@@ -52,6 +54,7 @@ class End:
     chains: Mapping[str, str] = field(default_factory=dict)
     sent: Mapping[str, str] = field(default_factory=dict)
     images: Mapping[str, int] = field(default_factory=dict)
+    has_containerd_store: bool = False
 
 
 @dataclass
@@ -73,18 +76,6 @@ class Progress:
     archive_ended: bool = False
     ended: bool = False
     error: str = ""
-
-
-def find_common_layers(sent: Mapping[str, str], receivers: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """Return the layers that an archive can do without: each receiver has all chains that end with that layer.
-
-    An archive may hold the same layer of two chains once; a receiver that lacks one of the chains opens it.
-    """
-    common = set(sent)
-    for chains in receivers:
-        common &= set(chains)
-    lacking = {layer for chain, layer in sent.items() if chain not in common}
-    return {chain: layer for chain, layer in sent.items() if layer not in lacking}
 
 
 def ship(
@@ -116,8 +107,21 @@ def ship(
 def _ship_batch(
     builder: End, receivers: list[_Receiver], refs: Sequence[str], watch: Callable[[list[Progress]], None]
 ) -> dict[str, str]:
-    known = find_common_layers(builder.sent, [receiver.end.chains for receiver in receivers])
-    request = {"docker_socket": builder.docker_socket, "refs": list(refs), "known": known}
+    ends = [receiver.end for receiver in receivers]
+    asked = [end for end in (builder, *ends) if end.has_containerd_store]
+    blobs = list_blobs({end.host: end.docker_socket for end in asked}, builder.sent)
+    known = find_known(
+        builder.sent,
+        [end.chains for end in ends if not end.has_containerd_store],
+        [blobs[end.host] for end in ends if end.has_containerd_store],
+        blobs.get(builder.host, {}),
+    )
+    request = {
+        "docker_socket": builder.docker_socket,
+        "refs": list(refs),
+        "chains": known.chains,
+        "blobs": sorted(known.blobs),
+    }
     program = Path(__file__).with_name("_image_sender.py").read_bytes()
     sender = builder.host.start(program, request)
     feeder = threading.Thread(target=_feed, args=(builder.host.name, sender, receivers), daemon=True)

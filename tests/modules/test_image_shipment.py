@@ -33,7 +33,8 @@ def other() -> Iterator[OwnEngine]:
 def end_of(url: str, name: str, refs: list[str] | None = None, password: str = "") -> shipment.End:
     found = call_module("fedsim_image_layers", {"docker_host": url, "refs": refs or []})
     host = Host(name, (found["python"], "-c", LOADER), password)
-    return shipment.End(host, url.removeprefix("unix://"), found["chains"], found["sent"], found["images"])
+    listed = (found[key] for key in ("chains", "sent", "images", "has_containerd_store"))
+    return shipment.End(host, url.removeprefix("unix://"), *listed)
 
 
 def ship(

@@ -17,7 +17,7 @@ from typing import IO, Any
 import pytest
 from ansible_collections.fedsim.testbed.plugins.plugin_utils import _image_receiver as receiver
 from ansible_collections.fedsim.testbed.plugins.plugin_utils import _image_sender as sender
-from ansible_collections.fedsim.testbed.plugins.plugin_utils._image_shipment import find_common_layers
+from ansible_collections.fedsim.testbed.plugins.plugin_utils._known_layers import Known, find_common_layers, find_known
 
 # The description and name of a layer in an archive of Docker Engine 20.10.24.
 CONFIG = (
@@ -83,7 +83,7 @@ def test_known_layers_are_left_out_of_an_archive_of_engine_20() -> None:
 def test_known_layers_are_left_out_of_an_archive_of_engine_25() -> None:
     members = {f"{sender.BLOBS}{diff.removeprefix('sha256:')}": diff.encode() for diff in DIFFS}
     archive = archive_of({**members, f"{sender.BLOBS}{'0' * 64}": b"{}", "manifest.json": b"[]"})
-    kept = read_members(b"".join(sender.leave_out(archive, {CHAINS[1]: DIFFS[1]})))
+    kept = read_members(b"".join(sender.leave_out(archive, {CHAINS[1]: DIFFS[1]}, {DIFFS[1]})))
     assert list(kept) == [*list(members)[:1], f"{sender.BLOBS}{'0' * 64}", "manifest.json"]
 
 
@@ -96,13 +96,13 @@ def test_an_archive_that_is_cut_off_is_an_error() -> None:
         with pytest.raises(EOFError):
             list(sender.leave_out(io.BytesIO(old_archive().getvalue()[:length]), {}))
         with pytest.raises(EOFError):
-            sender.send(io.BytesIO(old_archive().getvalue()[:length]), {}, io.BytesIO())
+            sender.send(sender.leave_out(io.BytesIO(old_archive().getvalue()[:length]), {}), io.BytesIO())
 
 
 def test_frames_are_a_gzip_file_in_pieces() -> None:
     content = bytes(range(256)) * 20_000
     out = io.BytesIO()
-    sender.send(archive_of({"a": content}), {}, out)
+    sender.send(sender.leave_out(archive_of({"a": content}), {}), out)
     out.seek(0)
     packed, lengths = b"", []
     while True:
@@ -122,6 +122,18 @@ def test_a_layer_is_left_out_only_if_every_receiver_has_it_in_all_its_chains() -
     assert find_common_layers(sent, [{"c1": "a", "c2": "b", "c4": "d"}, {"c2": "b", "c1": "a"}]) == {"c2": "b"}
     assert find_common_layers(sent, [dict(sent)]) == sent
     assert find_common_layers(sent, [dict(sent), {}]) == {}
+
+
+def test_what_can_be_left_out_depends_on_how_receivers_keep_images() -> None:
+    sent = {"c1": "a", "c2": "b"}
+    own = [sent, {"c1": "a"}]
+    assert find_known(sent, own, [], {}) == Known({"c1": "a"}, frozenset({"a"}))
+    assert find_known(sent, own, [], {"z1": "a", "z2": "b"}) == Known({"c1": "a"}, frozenset({"a", "z1"}))
+    # In containerd: blobs by their digests, compressed or not, and nothing of an archive that has none.
+    assert find_known(sent, [], [{"a", "z1", "z2"}, {"a", "z2"}], {}) == Known({}, frozenset({"a", "z2"}))
+    assert find_known(sent, own, [{"a", "b", "z1"}], {}) == Known({}, frozenset({"a"}))
+    assert find_known(sent, own, [{"z1", "z2"}], {"z1": "a", "z2": "b"}) == Known({}, frozenset({"z1"}))
+    assert find_known(sent, own, [set()], {}) == Known()
 
 
 class FakeEngine(HTTPServer):
@@ -204,6 +216,12 @@ def test_frames_that_end_early_have_no_end_for_the_engine(engine: FakeEngine) ->
 def test_what_the_engine_says_of_a_failure_is_passed_on(engine: FakeEngine) -> None:
     engine.says = json.dumps({"stream": "Loading"}) + "\r\n" + json.dumps({"error": "no space left on device"})
     assert receive(engine, framed(b"one")) == "the Engine did not load the images: no space left on device"
+
+
+def test_an_image_that_was_not_unpacked_is_an_error(engine: FakeEngine) -> None:
+    engine.says = json.dumps({"stream": "Loaded image: fedsim/a:1\nError unpacking image fedsim/a:1: no blob\n"})
+    error = receive(engine, framed(b"one"), "fedsim/a:1")
+    assert error == "the Engine did not load the images: Error unpacking image fedsim/a:1: no blob"
 
 
 def test_an_archive_without_a_reference_is_an_error(engine: FakeEngine) -> None:
