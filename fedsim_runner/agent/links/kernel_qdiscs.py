@@ -64,13 +64,15 @@ def policed_s(interface: str, handle: str) -> float | None:
         handle: the qdisc's, as ``tc`` writes it (``4:``).
     """
     found = rtnetlink.find_interface(interface)
-    return None if found is None else policed_by(found.index, int(handle.partition(":")[0], 16) << 16)
-
-
-def policed_by(index: int, handle: int) -> float | None:
-    """As :func:`policed_s`, with the numbers of the interface and of the qdisc."""
+    if found is None:
+        return None
     with netlink.open_channel() as channel:
-        policers = _policers(channel, index, handle)
+        return policed_by(found.index, int(handle.partition(":")[0], 16) << 16, channel)
+
+
+def policed_by(index: int, handle: int, channel: socket.socket) -> float | None:
+    """As :func:`policed_s`, with the numbers of the interface and of the qdisc, in a channel's namespace."""
+    policers = _policers(channel, index, handle)
     return float(_BURST.unpack_from(policers[0])[0]) * _TICK_S if policers else None
 
 

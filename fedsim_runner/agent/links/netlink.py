@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 _HEADER = struct.Struct("=IHHII")  # length, kind, flags, sequence, port
 _ATTRIBUTE = struct.Struct("=HH")  # length, kind
 
 _ERROR, _DONE = 2, 3
 _REQUEST, _ACK = 0x1, 0x4
+_TOGETHER_BYTES = 32_000
 #: Flags of a request: the whole table; for what is to be made, replace what there is, refuse that, or create.
 DUMP, REPLACE, EXCLUSIVE, CREATE = 0x300, 0x100, 0x200, 0x400
 
@@ -48,6 +50,54 @@ def ask(kind: int, flags: int, body: bytes, channel: socket.socket | None = None
                     raise OSError(number, os.strerror(number))
                 return replies
             replies.append(content)
+            position += (length + 3) & ~3
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that the kernel answers with an error or not at all."""
+
+    kind: int
+    flags: int
+    body: bytes
+
+    def encode(self, number: int, is_last: bool) -> bytes:
+        flags = _REQUEST | self.flags | (_ACK if is_last else 0)
+        head = _HEADER.pack(_HEADER.size + len(self.body), self.kind, flags, number, 0)
+        return head + self.body + bytes(-len(self.body) % 4)
+
+
+def ask_all(requests: Sequence[Request], channel: socket.socket) -> dict[int, OSError]:
+    """Send requests together, in as few calls as possible; return those that the kernel refuses, by their place.
+
+    Each call lets other threads run, and then waits for them.
+    """
+    refused: dict[int, OSError] = {}
+    data = bytearray()
+    for number, request in enumerate(requests):
+        is_last = number + 1 == len(requests) or len(data) >= _TOGETHER_BYTES
+        data += request.encode(number, is_last)
+        if is_last:
+            channel.sendto(data, (0, 0))
+            data.clear()
+            refused |= _refusals(number, channel)
+    return refused
+
+
+def _refusals(last: int, channel: socket.socket) -> dict[int, OSError]:
+    """What the kernel says of requests that were sent together, up to this one."""
+    refused: dict[int, OSError] = {}
+    while True:
+        reply = channel.recv(1 << 17)
+        position = 0
+        while position + _HEADER.size <= len(reply):
+            length, what, _, number, _ = _HEADER.unpack_from(reply, position)
+            if what == _ERROR:
+                error = -struct.unpack_from("=i", reply, position + _HEADER.size)[0]
+                if error:
+                    refused[number] = OSError(error, os.strerror(error))
+                if number == last:
+                    return refused
             position += (length + 3) & ~3
 
 

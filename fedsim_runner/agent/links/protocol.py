@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,8 +39,10 @@ class Changed:
     late_s: float = 0.0
 
 
-#: Returns what has become of a change whose time has come.
+#: Makes a change whose time has come, unless somebody else does; returns what has become of it.
 Finish = Callable[[], Changed]
+#: While it is entered, a change may be made, of what it gives: a later one has made the rest before (turns.py).
+Turn = Callable[[], contextlib.AbstractContextManager[Mapping[str, Changes]]]
 
 
 class LinkBackend(Protocol):
@@ -87,24 +90,24 @@ class LinkBackend(Protocol):
     def apply(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
         """Set those of the settings from ``read`` that differ."""
 
-    def change(self, changes: Mapping[str, Changes], namespaces: Mapping[str, str], due_s: float) -> Finish:
-        """Change settings that are in force, while packets pass: in place, without a program, in the calling thread.
+    def change(self, changes: Mapping[str, Changes], namespaces: Mapping[str, str], due_s: float, turn: Turn) -> Finish:
+        """Prepare to change settings that are in force, while packets pass: in place, and without a program.
 
         Args:
             changes: of each device.
             namespaces: their paths.
-            due_s: when it is to take place, on the monotonic clock; in the past: at once. A back end that cannot have
-                somebody else do that waits.
+            due_s: when it is to take place, on the monotonic clock; what is returned is called then.
+            turn: to be taken by what is returned.
         """
-        wait_until(due_s)
-        failed = self.apply(
-            {name: {item: after for item, (_, after) in change.items()} for name, change in changes.items()},
-            namespaces,
-        )
-        late_s = time.monotonic() - due_s
-        found, unread = self.read({name: namespaces[name] for name in changes})
-        changed = Changed(found, {**failed, **unread}, late_s)
-        return lambda: changed
+
+        def finish() -> Changed:
+            with turn() as left:
+                failed = self.apply({name: _wanted(change) for name, change in left.items()}, namespaces)
+                late_s = time.monotonic() - due_s
+                found, unread = self.read({name: namespaces[name] for name in left})
+            return Changed(with_made_later(found, changes, left), {**failed, **unread}, late_s)
+
+        return finish
 
     def use_network(self, network: RunNamespace) -> None:
         """Take the run's namespace, where downlinks are, for what it does there besides the qdiscs."""
@@ -154,6 +157,21 @@ class LinkBackend(Protocol):
 
     def stop(self) -> None:
         """Stop: the agent ends."""
+
+
+def _wanted(change: Changes) -> Settings:
+    return {item: after for item, (_, after) in change.items()}
+
+
+def with_made_later(
+    found: Mapping[str, Settings], changes: Mapping[str, Changes], left: Mapping[str, Changes]
+) -> dict[str, Settings]:
+    """What was found after a change, and in place of what a later one had made before: as it was to be."""
+    later = {
+        name: {item: pair for item, pair in change.items() if item not in left.get(name, {})}
+        for name, change in changes.items()
+    }
+    return {name: {**found.get(name, {}), **_wanted(change)} for name, change in later.items()}
 
 
 def wait_until(due_s: float) -> None:

@@ -1,4 +1,4 @@
-"""Changing qdiscs of the calling thread's network namespace in place, over rtnetlink, and reading them back.
+"""Changing qdiscs in place, over rtnetlink, and reading them back.
 
 Numbers and forms: linux/rtnetlink.h, linux/pkt_sched.h.
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import struct
+from collections.abc import Mapping
 
 from . import netlink
 
@@ -21,8 +23,12 @@ CELL_LOG = 9
 TICK_S = 64e-9  # in which the kernel keeps the time that a burst takes at its rate
 
 
-def change_qdisc(index: int, handle: int, parent: int, kind: str, options: bytes) -> None:
-    """Change a qdisc in place.
+#: The kinds and options of qdiscs, by number of the interface and handle of what each is below.
+Shown = Mapping[tuple[int, int], tuple[str, bytes]]
+
+
+def qdisc_change(index: int, handle: int, parent: int, kind: str, options: bytes) -> netlink.Request:
+    """The request to change a qdisc in place.
 
     Args:
         index: the interface's number.
@@ -30,26 +36,31 @@ def change_qdisc(index: int, handle: int, parent: int, kind: str, options: bytes
         parent: what it is below.
         kind: it is of this kind.
         options: in the kernel's own form.
-
-    Raises:
-        OSError: there is no such qdisc.
     """
     named = netlink.attribute(_KIND, kind.encode() + b"\0") + netlink.attribute(_OPTIONS, options)
-    netlink.ask(_NEWQDISC, 0, _MESSAGE.pack(0, index, handle, parent, 0) + named)
+    return netlink.Request(_NEWQDISC, 0, _MESSAGE.pack(0, index, handle, parent, 0) + named)
 
 
-def options_of(index: int, parent: int, kind: str) -> bytes:
+def show(channel: socket.socket) -> Shown:
+    """All qdiscs of a channel's namespace."""
+    found = {}
+    for reply in netlink.ask(_GETQDISC, netlink.DUMP, _MESSAGE.pack(0, 0, 0, 0, 0), channel):
+        _, owner, _, parent, _ = _MESSAGE.unpack_from(reply)
+        values = dict(netlink.attributes(reply[_MESSAGE.size :]))
+        found[owner, parent] = values.get(_KIND, b"").rstrip(b"\0").decode(), values.get(_OPTIONS, b"")
+    return found
+
+
+def options_of(shown: Shown, index: int, parent: int, kind: str) -> bytes:
     """The options of the qdisc of this kind that is below ``parent``, in the kernel's own form.
 
     Raises:
         OSError: there is none.
     """
-    for reply in netlink.ask(_GETQDISC, netlink.DUMP, _MESSAGE.pack(0, index, 0, 0, 0)):
-        _, owner, _, above, _ = _MESSAGE.unpack_from(reply)
-        values = dict(netlink.attributes(reply[_MESSAGE.size :]))
-        if (owner, above, values.get(_KIND)) == (index, parent, kind.encode() + b"\0"):
-            return values.get(_OPTIONS, b"")
-    raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), kind)
+    found, options = shown.get((index, parent), ("", b""))
+    if found != kind:
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), kind)
+    return options
 
 
 def rate_specification(rate_bps: int) -> bytes:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..host import programs
-from . import kernel_qdiscs
+from . import kernel_qdiscs, netlink, qdisc_changes
 
 
 class Qdisc(ABC):
@@ -27,18 +28,24 @@ class Qdisc(ABC):
         """
         return [["qdisc", "replace", "dev", interface, "root", self.kind, *self.arguments()]]
 
-    def change(self, index: int, before: object) -> Qdisc | None:
-        """Change the root qdisc ``before`` of an interface to this one in place, without losing what waits in it.
+    def requests(self, index: int, before: object) -> list[netlink.Request] | None:
+        """What changes the root qdisc ``before`` of an interface to this one in place, without losing what waits in it.
 
-        In the calling thread's namespace, and without a program.
-
-        Returns:
-            What the kernel then has; None: nothing was changed, because the two cannot be changed into each other.
-
-        Raises:
-            OSError: the kernel refuses it.
+        None: the two cannot be changed into each other.
         """
         return None
+
+    def read_back(self, index: int, before: object, shown: qdisc_changes.Shown, channel: socket.socket) -> Qdisc:
+        """What the kernel has after such a change.
+
+        Args:
+            shown: all qdiscs of the interface's namespace.
+            channel: to that.
+
+        Raises:
+            OSError: it is no longer there.
+        """
+        raise NotImplementedError(f"{self.kind} is never changed in place")
 
     @classmethod
     @abstractmethod

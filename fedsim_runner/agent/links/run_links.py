@@ -229,9 +229,8 @@ class RunLinks:
         """Have links deviate from the device file, or no longer: those in force in place, while packets pass.
 
         Links that come into force later, of containers that are restarted, are as they then are for the others. It
-        takes no lock but that of the links, and starts no program. A back end that has it done by somebody else does
-        not wait until the change is due, another one does. A link that is changed again meanwhile is so with this
-        change: where that is due before, this one comes sooner for the link.
+        takes no lock but that of the links, and starts no program. A link that is changed again meanwhile is so with
+        this change: where that is due before, this one comes sooner for the link.
 
         Args:
             update: returns how they are to deviate, from how they do now.
@@ -256,7 +255,8 @@ class RunLinks:
 
         def finish() -> dict[str, Result]:
             wait_until(due_s)
-            seen = change.see()
+            with hurry():
+                seen = change.see()
             with self._lock:
                 try:
                     results = change.finish(seen)

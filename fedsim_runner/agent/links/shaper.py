@@ -14,6 +14,7 @@ from .protocol import Changed, Changes, Failures, Finish, LinkBackend, Settings
 from .root_qdisc import Qdisc
 from .run_namespace import RunNamespace
 from .tally import Passed, Tally
+from .turns import Turns
 from .veth import Veths
 from .wiring import plan_wires
 
@@ -100,6 +101,7 @@ class Shaper:
         ]
         # What each device's link was last brought to; a link for which something else is requested is still to follow.
         self._applied: dict[str, Settings] = {}
+        self._turns = Turns()
         self._traces: dict[str, object] = {}  # of links that were found to be as applied
         self.set_profile(profile, chosen)
 
@@ -199,9 +201,11 @@ class Shaper:
         changes = {name: change for name, change in changes.items() if change and is_there(name, namespaces[name])}
         begun: list[Finish] = []
         if own := _only(changes, ITEMS, False):
-            begun += [one.change(own, namespaces, due_s) for one in self._backends if one.name == chosen]
+            turn = self._turns.prepare(own)
+            begun += [one.change(own, namespaces, due_s, turn) for one in self._backends if one.name == chosen]
         if ends := _only(changes, ITEMS, True):
-            begun.append(change_ends(ends, self._veths.wires, namespaces, self._network, due_s))
+            turn = self._turns.prepare(ends)
+            begun.append(change_ends(ends, self._veths.wires, namespaces, self._network, due_s, turn))
         wanted = {name: self._planned[name] for name in changes}
         self._applied |= wanted
         return Change(

@@ -31,7 +31,6 @@ from fedsim_runner.contract.timeline import TimelineEntry, describe_change
 
 from ..host.background import Background
 from ..links.deviation import Deviation
-from ..links.protocol import wait_until
 from ..links.run_links import RunLinks
 from ..links.shaper import Result
 from ..run_settings import RunSettings
@@ -236,24 +235,25 @@ class Timeline:
 
     def _run(self) -> None:
         gain_priority()
+        prepared: list[tuple[float, int, Callable[[], None]]] = []  # when each is due, its number, what ends it
         while True:
             with self._changed:
-                while not self._stopped and (wait_s := self._wait_s()) > 0:
-                    self._changed.wait(None if wait_s == math.inf else wait_s)
+                while not self._stopped:
+                    prepare_s = self._due[0].due_s - AHEAD_S if self._due else math.inf
+                    next_s = min(prepare_s, prepared[0][0]) if prepared else prepare_s
+                    if next_s <= time.monotonic():
+                        break
+                    self._changed.wait(None if next_s == math.inf else next_s - time.monotonic())
                 if self._stopped:
                     return
-                steps = []
-                while self._wait_s() <= 0:
-                    steps.append(heapq.heappop(self._due))
-            for finish in [self._begin(step) for step in steps]:
-                finish()
-
-    def _wait_s(self) -> float:
-        """Seconds until the next step is to be prepared."""
-        return self._due[0].due_s - AHEAD_S - time.monotonic() if self._due else math.inf
+                step = None if prepared and prepared[0][0] <= time.monotonic() else heapq.heappop(self._due)
+            if step is None:
+                heapq.heappop(prepared)[2]()
+            else:
+                heapq.heappush(prepared, (step.due_s, step.order, self._begin(step)))
 
     def _begin(self, step: _Step) -> Callable[[], None]:
-        """Prepare a step that is about to be due; return what waits until then, and ends it."""
+        """Prepare a step that is about to be due; return what is to be called then."""
         entry, due = step.entry, step.due_s + self._unix_s
         names = [name for name in entry.devices if name in self._here]
         before = self._memory.in_force
@@ -277,7 +277,6 @@ class Timeline:
         slow = action if action in SLOW else None
 
         def finish() -> None:
-            wait_until(step.due_s)
             self._freeze(before, after, found, problems)
             if slow is not None:
                 self._interruptions.begin(slow, entry, names, problems)

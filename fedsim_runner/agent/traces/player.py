@@ -109,24 +109,26 @@ class Player:
             gain_priority()
         said = _Said()
         begun: deque[_Batch] = deque()
-        pause_s = 0.0
-        while playback.next_s < NEVER:
-            if self._stopping.wait(max(opened + playback.next_s - AHEAD_S - time.monotonic(), pause_s)):
+        rest_until_s = 0.0
+        while begun or playback.next_s < NEVER:
+            prepare_s = max(opened + playback.next_s - AHEAD_S, rest_until_s)
+            next_s = min(prepare_s, begun[0].at_s) if begun else prepare_s
+            if self._stopping.wait(max(0.0, next_s - time.monotonic())):
                 break
             computed_s = time.thread_time()
-            due_s = opened + playback.next_s
-            # The first are in force already.
-            at_s = max(due_s + BATCH_S if playback.next_s > 0 else due_s, time.monotonic())
-            counts = playback.next_s > 0
-            now = playback.advance(at_s - opened)
-            try:
-                begun.append(_Batch(due_s, at_s, tuple(now), counts, self._change(now, at_s)))
-            except FedsimError as error:
-                said.fail(now, error)
-                break  # the run's network is gone, and the course with it
-            while begun and begun[0].at_s <= time.monotonic():
+            if begun and begun[0].at_s <= prepare_s:
                 said.take(begun.popleft())
-            pause_s = REST * (time.thread_time() - computed_s)
+            else:
+                due_s, is_first = opened + playback.next_s, playback.next_s == 0
+                # The first are in force already.
+                at_s = max(due_s if is_first else due_s + BATCH_S, time.monotonic())
+                now = playback.advance(at_s - opened)
+                try:
+                    begun.append(_Batch(due_s, at_s, tuple(now), not is_first, self._change(now, at_s)))
+                except FedsimError as error:
+                    said.fail(now, error)
+                    break  # the run's network is gone, and the course with it
+            rest_until_s = time.monotonic() + REST * (time.thread_time() - computed_s)
         for batch in begun:
             said.take(batch)
         self._record(

@@ -94,8 +94,8 @@ def _decode_model(form: bytes) -> GilbertElliott:
     return GilbertElliott(p, r, 1 - h, good_loss)
 
 
-def change_policer(index: int, parent: int, rate_bps: int, burst_bytes: int, longest_bytes: int) -> None:
-    """Change the policer in the first filter of a qdisc in place; from then on it lets a whole burst through again.
+def policer_change(index: int, parent: int, rate_bps: int, burst_bytes: int, longest_bytes: int) -> netlink.Request:
+    """The request to change the policer in the first filter of a qdisc; then it lets a whole burst through again.
 
     Args:
         index: the interface's number.
@@ -103,9 +103,6 @@ def change_policer(index: int, parent: int, rate_bps: int, burst_bytes: int, lon
         rate_bps: what it lets through.
         burst_bytes: at once.
         longest_bytes: of a packet.
-
-    Raises:
-        OSError: the kernel refuses it.
     """
     rate = qdisc_changes.rate_specification(rate_bps)
     ticks = round(burst_bytes * 8 / rate_bps / qdisc_changes.TICK_S)
@@ -118,7 +115,7 @@ def change_policer(index: int, parent: int, rate_bps: int, burst_bytes: int, lon
     action = netlink.attribute(_ACTION_KIND, b"police\0") + netlink.attribute(_ACTION_OPTIONS, options)
     first = netlink.attribute(1, action)
     place = 1 << 16 | socket.htons(_ETH_P_ALL)
-    netlink.ask(
+    return netlink.Request(
         _NEWTFILTER,
         netlink.CREATE,
         _FILTER.pack(0, index, 1, parent, place)

@@ -15,6 +15,7 @@ in the filter of a prio, which does nothing else; a netem takes no filters.
 from __future__ import annotations
 
 import math
+import socket
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from fedsim_runner.contract.gilbert_elliott import GilbertElliott
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import FRAME_BYTES, SUPER_PACKET_BYTES, UNLIMITED_BPS, buffer_bytes
 
-from .. import kernel_qdiscs, qdisc_changes
+from .. import kernel_qdiscs, netlink, qdisc_changes
 from ..kernel_qdiscs import ROOT
 from ..root_qdisc import Qdisc
 from . import kernel_form
@@ -115,7 +116,7 @@ class Netem(Qdisc):
         bucket = Bucket.of(link.discipline, link.rate_bps, queue, waiting)
         return replace(plain, queue=queue, bucket=bucket, changeable=False, apart=_moves_bursts(link))
 
-    def change(self, index: int, before: object) -> Qdisc | None:
+    def requests(self, index: int, before: object) -> list[netlink.Request] | None:
         if not (self.changeable and isinstance(before, Netem) and before.changeable):
             return None
         root, policed, rate = _CHANGEABLE << 16, _POLICED << 16, _RATE << 16
@@ -123,25 +124,32 @@ class Netem(Qdisc):
         delays = NetemOptions(
             self.limit, self.delay_us, loss, ORDERING_RATE_BPS, duplicate=self.duplicate, corrupt=self.corrupt
         )
-        qdisc_changes.change_qdisc(index, root, ROOT, self.kind, delays.encode())
+        requests = [qdisc_changes.qdisc_change(index, root, ROOT, self.kind, delays.encode())]
         if self.bursts != before.bursts:
             loses = NetemOptions(SMALL_PER_S, bursts=self.bursts)
-            qdisc_changes.change_qdisc(index, LOSES << 16, root | 1, self.kind, loses.encode())
-        if (self.rate_bps, self.queue) != (before.rate_bps, before.queue):
+            requests.append(qdisc_changes.qdisc_change(index, LOSES << 16, root | 1, self.kind, loses.encode()))
+        if self._changes_rate(before):
             waits = NetemOptions(self.waiting, rate_bps=self.rate_bps or 0)
-            qdisc_changes.change_qdisc(index, rate, policed | 1, self.kind, waits.encode())
-            kernel_form.change_policer(index, policed, self.rate_bps or UNLIMITED_BPS, self.queue, SUPER_PACKET_BYTES)
-        return self._read(index)
+            policed_bps = self.rate_bps or UNLIMITED_BPS
+            requests += [
+                qdisc_changes.qdisc_change(index, rate, policed | 1, self.kind, waits.encode()),
+                kernel_form.policer_change(index, policed, policed_bps, self.queue, SUPER_PACKET_BYTES),
+            ]
+        return requests
 
-    @classmethod
-    def _read(cls, index: int) -> Netem:
-        """Read one that is changeable from the kernel."""
-        root = NetemOptions.decode(qdisc_changes.options_of(index, ROOT, cls.kind))
-        rate = NetemOptions.decode(qdisc_changes.options_of(index, _POLICED << 16 | 1, cls.kind))
-        bursts = NetemOptions.decode(qdisc_changes.options_of(index, _CHANGEABLE << 16 | 1, cls.kind)).bursts
-        room_s = kernel_qdiscs.policed_by(index, _POLICED << 16) or 0.0
-        queue = round(room_s * (rate.rate_bps or UNLIMITED_BPS) / 8)
-        return cls(
+    def _changes_rate(self, before: Netem) -> bool:
+        return (self.rate_bps, self.queue) != (before.rate_bps, before.queue)
+
+    def read_back(self, index: int, before: object, shown: qdisc_changes.Shown, channel: socket.socket) -> Netem:
+        def options(parent: int) -> NetemOptions:
+            return NetemOptions.decode(qdisc_changes.options_of(shown, index, parent, self.kind))
+
+        root, rate, bursts = options(ROOT), options(_POLICED << 16 | 1), options(_CHANGEABLE << 16 | 1).bursts
+        queue = self.queue
+        if isinstance(before, Netem) and self._changes_rate(before):  # to look at policers takes a call for each
+            room_s = kernel_qdiscs.policed_by(index, _POLICED << 16, channel) or 0.0
+            queue = round(room_s * (rate.rate_bps or UNLIMITED_BPS) / 8)
+        return type(self)(
             rate.rate_bps or None,
             root.delay_us,
             0,

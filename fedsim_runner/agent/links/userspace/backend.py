@@ -19,7 +19,7 @@ from fedsim_runner.contract.link import Link
 from ..fan_out import in_each
 from ..need import Need
 from ..profile import Profile
-from ..protocol import Changed, Changes, Failures, Finish, LinkBackend, Settings
+from ..protocol import Changed, Changes, Failures, Finish, LinkBackend, Settings, Turn
 from ..root_qdisc import Qdisc
 from ..run_namespace import RunNamespace
 from ..tally import Passed, Tally
@@ -157,14 +157,14 @@ class Backend(LinkBackend):
         _, also_failed = in_each({name: namespaces[name] for name in changes}, change)
         return {**failed, **also_failed, **self._set_departures(changes)}
 
-    def change(self, changes: Mapping[str, Changes], namespaces: Mapping[str, str], due_s: float) -> Finish:
+    def change(self, changes: Mapping[str, Changes], namespaces: Mapping[str, str], due_s: float, turn: Turn) -> Finish:
         pairs = [pair for change in changes.values() for pair in change.values()]
         if (
             self._process is None
             or any({RULE, DEPARTURES} & change.keys() for change in changes.values())
             or any(None in p for p in pairs)
         ):
-            return super().change(changes, namespaces, due_s)
+            return super().change(changes, namespaces, due_s, turn)
         ups: dict[str, Any] = {}
         downs: dict[str, Any] = {}
         groups: Mapping[str, str] | None = None

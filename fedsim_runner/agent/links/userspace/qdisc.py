@@ -8,6 +8,7 @@ much more than the rate that it never holds up a connection.
 from __future__ import annotations
 
 import math
+import socket
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -56,11 +57,13 @@ class Tbf(Qdisc):
         burst = max(math.ceil(rate_bps / 8 * SUPER_PACKET_S), MIN_BURST_BYTES)
         return cls(TIMES_THE_RATE * rate_bps, burst + buffer_bytes(rate_bps, link.queue), burst)
 
-    def change(self, index: int, before: object) -> Qdisc | None:
+    def requests(self, index: int, before: object) -> list[netlink.Request] | None:
         if not isinstance(before, Tbf):
             return None
-        qdisc_changes.change_qdisc(index, 0, ROOT, self.kind, self.kernel_form())
-        return self.parse_kernel_form(qdisc_changes.options_of(index, ROOT, self.kind))
+        return [qdisc_changes.qdisc_change(index, 0, ROOT, self.kind, self.kernel_form())]
+
+    def read_back(self, index: int, before: object, shown: qdisc_changes.Shown, channel: socket.socket) -> Tbf:
+        return self.parse_kernel_form(qdisc_changes.options_of(shown, index, ROOT, self.kind))
 
     def kernel_form(self) -> bytes:
         """The options in the kernel's own form: struct tc_tbf_qopt, and the rate in 64 bits, the burst in bytes."""

@@ -12,8 +12,9 @@ import socket
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -147,9 +148,12 @@ class FakeKernel:
             monkeypatch.setattr(bridging, make.__name__, make)
         for look in (self.raw_qdiscs, self.all_raw_qdiscs, self.policed_s, self.policed_by, self.qdisc_counters):
             monkeypatch.setattr(kernel_qdiscs, look.__name__, look)
-        for change in (self.change_qdisc, self.options_of):
-            monkeypatch.setattr(qdisc_changes, change.__name__, change)
-        monkeypatch.setattr(kernel_form, "change_policer", self.change_policer)
+        # A request is a call of this object.
+        monkeypatch.setattr(qdisc_changes, "qdisc_change", lambda *arguments: partial(self.change_qdisc, *arguments))
+        monkeypatch.setattr(kernel_form, "policer_change", lambda *arguments: partial(self.change_policer, *arguments))
+        monkeypatch.setattr(netlink, "ask_all", self.ask_all)
+        monkeypatch.setattr(qdisc_changes, "show", lambda channel: channel)
+        monkeypatch.setattr(qdisc_changes, "options_of", self.options_of)
         for ways_call in (self.read_ways, self.set_ways):
             monkeypatch.setattr(routing, ways_call.__name__, ways_call)
         monkeypatch.setattr(rule_set, "read_rule_set", self._read_rule_set)
@@ -266,8 +270,28 @@ class FakeKernel:
         if not self.forgets:
             entry["options"] = new
 
-    def options_of(self, index: int, parent: int, kind: str) -> bytes:
-        entry = self._entry(index, parent)
+    def ask_all(self, requests: Sequence[Callable[[], None]], channel: socket.socket) -> dict[int, OSError]:
+        refused = {}
+        with self._at(channel):
+            for place, request in enumerate(requests):
+                try:
+                    request()
+                except KeyError as error:
+                    refused[place] = OSError(errno.ENOENT, f"no {error}")
+        return refused
+
+    @contextlib.contextmanager
+    def _at(self, channel: socket.socket) -> Iterator[None]:
+        """In a channel's namespace."""
+        before, self._here.namespace = self.here, self.namespace_of(channel)
+        try:
+            yield
+        finally:
+            self._here.namespace = before
+
+    def options_of(self, channel: socket.socket, index: int, parent: int, kind: str) -> bytes:
+        with self._at(channel):
+            entry = self._entry(index, parent)
         assert entry["kind"] == kind
         options = entry["options"]
         if kind == "tbf":
@@ -289,8 +313,9 @@ class FakeKernel:
         entry["filter"] = ["rate", f"{rate_bps}bit", "burst", f"{burst_bytes}b", "mtu", f"{longest_bytes}"]
         self.log.append((self.here, f"change {self._name(index)} policer {' '.join(entry['filter'])}"))
 
-    def policed_by(self, index: int, handle: int) -> float | None:
-        return self.policed_s(self._name(index), f"{handle >> 16:x}:")
+    def policed_by(self, index: int, handle: int, channel: socket.socket) -> float | None:
+        with self._at(channel):
+            return self.policed_s(self._name(index), f"{handle >> 16:x}:")
 
     def _name(self, index: int) -> str:
         return next(name for (where, name), link in self.links.items() if link.index == index and where == self.here)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -94,6 +95,25 @@ def test_steps_are_prepared_before_their_time_and_made_together(monkeypatch: pyt
     assert max(ahead_s for _, ahead_s, _ in others) > BATCH_S and any(set(names) == {"a", "b"} for *_, names in others)
     (last,) = said[1:]
     assert isinstance(last, events.LinksVaried) and last.changes and last.latest_s >= BATCH_S
+
+
+def test_a_step_is_made_at_its_time_and_not_with_the_next_one() -> None:
+    made = threading.Event()
+
+    def change(links: Mapping[str, Links], due_s: float) -> Finish:
+        def finish() -> Mapping[str, Result]:
+            assert time.monotonic() >= due_s
+            if links["a"].up.rate_bps == 2000:
+                made.set()
+            return {}
+
+        return finish
+
+    playing = Player(change, lambda event: None)
+    track = Track(at_ms=(0, 100, 60_000), length_ms=90_000, rate_bps=(1000, 2000, 3000))
+    playing.begin(time.time(), {"a": Variation(planned=PLANNED, up="t")}, {"t": track}, 1)
+    assert made.wait(10)
+    playing.stop()
 
 
 def test_without_anything_that_varies_nothing_is_said() -> None:
