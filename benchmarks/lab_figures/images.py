@@ -117,7 +117,7 @@ def _ship(builder: shipment.End, receiver: shipment.End, refs: list[str], sent: 
 
 
 def _derive(layers: Sequence[Layer], url: str) -> list[float]:
-    contexts = assemble([layer for layer in layers if layer.thin], cache_dir(), bootstrap=False)
+    contexts = assemble([layer for layer in layers if layer.thin], cache_dir())
     options = {"layers": [context.as_dict() for context in contexts], "folder": "/nowhere", "base_image": None}
     return list(_answer(fedsim_images.MODULE, {**options, "docker_host": url})["built"].values())
 

@@ -33,6 +33,7 @@ from .health import SETTLE_S, Health
 from .holds import what_is_held
 from .host.disk_limits import DiskLimits
 from .host.docker_api import Docker, DockerError
+from .host.earlier_events import how_devices_are_emulated
 from .host.fleet import Container
 from .host.host_load import HostLoad
 from .host.journal import Journal
@@ -151,6 +152,8 @@ class Agent:
                 congestion_control=read_congestion_controls().in_force(self._settings.congestion_control),
             )
         )
+        for event in how_devices_are_emulated(self._state.emulated):
+            self._record(event)
         self._lab.start()
         shaped = self._gatekeeper.load_memory()
         if self._gatekeeper.is_requested:

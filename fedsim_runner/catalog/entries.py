@@ -230,6 +230,12 @@ class DeviceTypeEntry(LimitsEntry):
     arch: Literal["amd64", "arm64"] | None = Field(
         default=None, description="Architecture of the image, in Docker's names. Not given: `amd64`."
     )
+    emulate: Literal["qemu"] | None = Field(
+        default=None,
+        description="What runs devices of this type where the lab has no host of their `arch`: `qemu`, which is "
+        "qemu-user and many times slower. Not given: nothing does, and they run as their lab host's architecture. "
+        "See [placement.md](placement.md#devices-of-another-architecture).",
+    )
     network: str | None = Field(
         default=None, description="Network profile of devices of this type that do not name their own."
     )

@@ -151,6 +151,8 @@ def resolve_device_type(
             Problem((), f'missing key "{key}"', "give it, or based_on with a device type that has it")
             for key in missing
         ]
+        if entry.emulate is not None and entry.arch is None:
+            problems.append(Problem(("emulate",), "of which architecture?", "add arch, such as arch: arm64"))
         if missing or entry.cpus is None or network is None:
             return None, problems
         base = DeviceType(
@@ -167,6 +169,7 @@ def resolve_device_type(
         with_limits(base, entry),
         name=name,
         arch=entry.arch or base.arch,
+        emulated_by=entry.emulate or base.emulated_by,
         network=network or base.network,
         dockerfile=dockerfile,
     )

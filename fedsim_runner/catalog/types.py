@@ -63,3 +63,4 @@ class DeviceType:
     disk_bytes: int = DISK_BYTES  # for what it writes
     read_bps: int | None = None  # block I/O, bytes per second
     write_bps: int | None = None
+    emulated_by: str | None = None  # on lab hosts of another architecture; None: it runs as those do

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fedsim_runner.contract.cpu_limit import LEAST_CPUS
+from fedsim_runner.contract.emulation import PACKAGE
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.units import size
 
@@ -56,11 +57,22 @@ def rows_of(found: Findings) -> list[dict[str, Any]]:
     for name, text in (("memory_limit", "memory limits"), ("cpu_limit", "cpu limits"), ("pids_limit", "pid limits")):
         if name in host:
             rows.append(_row(text, host[name], "yes", bool(host[name])))
+    rows += _emulation_rows(host)
     rows += [
         _row(str(problem["what"]), "-", "-", False if problem.get("fatal") else None, str(problem["fix"]))
         for problem in found.problems
     ]
     return [*rows, *_link_rows(found), *_clock_rows(found)]
+
+
+def _emulation_rows(host: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Whose programs besides its own the kernel runs, which only emulated devices need."""
+    emulates = host.get("emulates")
+    if emulates is None:
+        return []
+    hint = f"`apt-get install {PACKAGE}` (Debian and Ubuntu), which a run with such devices does by itself"
+    found, ok = (", ".join(emulates), True) if emulates else ("none", None)
+    return [_row("qemu-user", found, "for emulate: qemu", ok, "" if ok else hint)]
 
 
 def source_row() -> dict[str, Any]:

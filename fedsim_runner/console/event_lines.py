@@ -12,6 +12,7 @@ from ..contract.events import (
     DeviceExited,
     DeviceJoined,
     DeviceMissedEnd,
+    DevicesEmulated,
     DeviceWarned,
     EngineMissing,
     Evaluated,
@@ -73,6 +74,8 @@ def describe_event(event: Event, unshaped: bool = False, each_device: bool = Tru
     match event:
         case EngineMissing():
             return ENGINE_STARTS if event.installed else ENGINE_COMES
+        case DevicesEmulated():
+            return event.note if event.t is None else None  # the agent's record has a time, and was said before
         case AgentStarted():
             return f"link back end: {event.backend or 'none'} (kernel {event.kernel or 'unknown'})"
         case DeviceMissedEnd():

@@ -24,6 +24,7 @@ from ..contract.link_variation import Variation
 from ..contract.paths import DEVICE_INPUTS, INITIAL_MODEL
 from ..contract.peer_ranges import Peers
 from ..lab.host import LabHost
+from ..plan.emulation import arch_of, slowdown
 from ..plan.model import PlacedDevice, Plan
 from ..plan.varying_links import first_links, variation_of
 from ..spec.testbed_keys import common_config, participant_config, saved_model
@@ -227,7 +228,7 @@ def _build_device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:
         image=_name_image(item),
         cpus=item.cpus,
         threads=item.threads,
-        start_cpu_s=facts.start_cpu_s,
+        start_cpu_s=round(facts.start_cpu_s * slowdown(device, host), 1),
         memory_bytes=device.type.memory_bytes,
         disk_bytes=device.type.disk_bytes,
         pids=device.type.pids,
@@ -236,11 +237,12 @@ def _build_device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:
         write_bps=device.type.write_bps,
         gpus=item.gpus,
         gpu_ids=item.gpu_ids,
-        arch=host.arch,
+        arch=arch_of(item, host),
         network=device.network.name,
         link=link,
         config=device_config(plan, item),
         variation=variation,
+        emulated=item.emulated,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..contract.emulation import Slowdowns
 from .ssh import Ssh
 
 
@@ -72,6 +73,8 @@ class LabHost:
         taken: what other runs hold of it.
         standing: what the planned run itself has of it already; None: nothing.
         tasks: processes and threads that its kernel allows; 0: unknown.
+        emulates: other architectures whose programs its kernel runs; None: unknown.
+        slowdowns: how many times longer devices of those compute, as measured there.
         overhead: what each device takes there besides its participant; the testbed knows it.
         connection: Ansible's connection plugin.
         address: the lab host's address for Ansible; None: its name.
@@ -93,6 +96,8 @@ class LabHost:
     standing: Standing | None = None
     memory_free_bytes: int = 0
     tasks: int = 0
+    emulates: tuple[str, ...] | None = None
+    slowdowns: Slowdowns = field(default_factory=dict)
     overhead: DeviceOverhead = DeviceOverhead()
     connection: Literal["local", "ssh"] = "local"
     address: str | None = None

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from docker.errors import DockerException
 
+from ..contract.emulation import describe_circumstances, read_slowdowns
 from ..contract.host_capacity import measure_this_machine
+from ..contract.paths import STATE_ROOT
 from .engine_client import connect_to_engine
 from .host import LabHost
 
@@ -26,6 +28,8 @@ def probe_lab_host(host: LabHost) -> LabHost:
         gpu_ids=found.gpu_ids,
         memory_free_bytes=found.memory_free_bytes,
         tasks=found.tasks,
+        emulates=found.emulates,
+        slowdowns=found.slowdowns,
     )
 
 
@@ -55,4 +59,6 @@ def local_lab_host(name: str, engine_url: str | None = None) -> LabHost:
         gpu_ids=capacity.gpu_ids,
         memory_free_bytes=capacity.memory_free_bytes,
         tasks=capacity.tasks,
+        emulates=capacity.emulates,
+        slowdowns=read_slowdowns(STATE_ROOT, describe_circumstances()),
     )

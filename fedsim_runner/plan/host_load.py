@@ -8,6 +8,7 @@ from ..catalog.engines import EngineFacts, engine_facts
 from ..contract.units import duration, size
 from ..lab.host import LabHost
 from ..spec.experiment import Device, Role
+from .emulation import EMULATOR_MEMORY_BYTES, slowdown
 from .model import HostLoad, MessageSizes, PlacedDevice
 from .other_runs import describe_taken
 from .placement_error import PlacementError
@@ -30,7 +31,9 @@ def expected_load(
     """
     engines = [engine_facts(item.device.engine) for item in placed]
     each, cpus, count = host.overhead, host.cpus or 1.0, len(placed)
-    residents = [resident_bytes(item.device, sizes) for item in placed]
+    residents = [
+        resident_bytes(item.device, sizes) + (EMULATOR_MEMORY_BYTES if item.emulated else 0) for item in placed
+    ]
     # A server has threads for each client, a client for its server.
     threads = [
         engine.least_pids(clients if item.device.role == "server" else 1)
@@ -43,7 +46,10 @@ def expected_load(
         cpus=round(sum(item.cpus for item in placed), 4),
         tasks=sum(threads) + count * each.tasks,
         start_s=count * max(each.start_s, each.start_cpu_s / cpus),
-        load_s=sum(engine.load_cpu_s for engine in engines) / cpus,
+        load_s=sum(
+            engine.load_cpu_s * slowdown(item.device, host) for item, engine in zip(placed, engines, strict=True)
+        )
+        / cpus,
     )
 
 

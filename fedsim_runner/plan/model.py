@@ -21,6 +21,7 @@ class PlacedDevice:
     threads: int
     gpu_ids: tuple[str, ...]  # as the Engine calls them
     index: int  # 0 for the server, 1..n for clients; also FederatedScope's data_idx
+    emulated: bool = False  # its programs are of another architecture than its lab host's
 
     @property
     def gpus(self) -> int:

@@ -12,6 +12,7 @@ from ..spec.experiment import Experiment
 from .addresses import choose_subnet
 from .approximate_links import describe_approximations, describe_edges, describe_refusals
 from .assignment import assign
+from .emulation import is_emulated, refuse_two_architectures
 from .gpus import give_gpus
 from .host_load import describe_tightness, expected_load, refuse_too_little_memory, refuse_too_many
 from .model import PlacedDevice, Plan, group_by_host
@@ -64,12 +65,14 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
                 threads=threads_for(cpus),
                 gpu_ids=gpus[device.name],
                 index=index,
+                emulated=is_emulated(device.type, host),
             )
         )
     refuse_unseen(experiment.timeline, placed, experiment.server.name)
     by_host = group_by_host(placed)
     loads = []
     for host in ordered_hosts:
+        refuse_two_architectures(by_host[host.name], host)
         loads.append(expected_load(host, by_host[host.name], len(placed) - 1))
         refuse_too_many(loads[-1])
         refuse_too_little_memory(loads[-1])

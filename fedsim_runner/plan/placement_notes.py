@@ -8,6 +8,7 @@ from ..catalog.engines import engine_facts
 from ..contract.cpu_limit import limit_to
 from ..contract.units import size
 from ..lab.host import LabHost
+from .emulation import describe_emulation
 from .model import PlacedDevice
 from .names import join_names
 from .other_runs import describe_held_cpus, describe_taken
@@ -72,16 +73,11 @@ def describe_placement(
                 f"lab host {host.name}: devices may use {size(memory)} of memory together, it has "
                 f"{size(host.memory_bytes)}: each device's limit holds, but their sum is over-committed"
             )
-        without_gpu = [item.device.name for item in here if item.gpus < item.device.type.gpus]
+        without_gpu = [item.device.name for item in here if item.gpus < item.device.type.gpus and not item.emulated]
         if without_gpu:
             held = describe_taken(host, lambda taken: len(taken.gpu_ids), lambda count: f"{count:g} of its GPUs")
             also = f" ({held})" if held else ""
             compute = "it computes" if len(without_gpu) == 1 else "they compute"
             notes.append(f"lab host {host.name} has no GPU for {join_names(without_gpu)}{also}: {compute} on the CPU")
-        foreign = [item for item in here if item.device.type.arch != host.arch]
-        if foreign:
-            names = join_names([item.device.name for item in foreign])
-            notes.append(
-                f"{names}: {foreign[0].device.type.arch} is not emulated, runs as {host.arch} on lab host {host.name}"
-            )
+        notes += describe_emulation(here, host)
     return notes

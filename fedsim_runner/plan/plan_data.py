@@ -96,6 +96,7 @@ def _device_as_dict(item: PlacedDevice, experiment: Experiment) -> dict[str, Any
         "nominal_cpus": device.type.cpus,
         "memory_bytes": device.type.memory_bytes,
         "disk_bytes": device.type.disk_bytes,
+        **({"emulated": device.type.arch} if item.emulated else {}),
         "gpus": item.gpus,
         **({"gpu_ids": list(item.gpu_ids)} if item.gpu_ids else {}),
         "network": device.network.name,

@@ -117,16 +117,6 @@ def build(
     return str(client.inspect_image(layer["ref"])["Id"])
 
 
-def import_rootfs(client: Any, rootfs: Path) -> str:
-    """Import the bootstrap as an unnamed image, which the base built on it keeps. Returns its id."""
-    with rootfs.open("rb") as source:
-        answer = client.import_image_from_data(source, changes=[f"LABEL {OUR_IMAGES}"])
-    match = re.search(r"sha256:[0-9a-f]{64}", answer)
-    if match is None:
-        raise BuildFailedError(f"the Engine did not import the Debian bootstrap {rootfs.name}: {answer.strip()}")
-    return match[0]
-
-
 class _Log:
     """The builder's output: its current step, the intermediate images, the error."""
 

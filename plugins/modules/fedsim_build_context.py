@@ -84,9 +84,10 @@ options:
     elements: str
     default: []
   bootstrap:
-    description: Whether the base layer needs the Debian bootstrap because no registry answered.
-    type: bool
-    default: false
+    description: Architectures whose base layer needs a Debian bootstrap, because no registry has it or answered.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -124,6 +125,15 @@ shipments:
     - builder: lab1
       refs: ["fedsim/agent:0123456789abcdef"]
       to: {"lab2": ["fedsim/agent:0123456789abcdef"]}
+emulated:
+  description:
+    - For each lab host that emulates devices, one entry for each of their architectures and engines, with the names of
+      their devices and, as logical names, an image C(emulated) and the C(native) one of the same engine.
+  returned: when planned
+  type: dict
+  sample:
+    lab1:
+      - {arch: arm64, engine: light, devices: [pi-1], emulated: raspberry-pi-light, native: engine-light}
 layers:
   description: The layers with the paths of their build contexts, for M(fedsim.testbed.fedsim_images).
   returned: when assembled
@@ -154,7 +164,7 @@ ARGUMENTS: dict[str, Any] = {
     "base": {"type": "str", "default": "auto"},
     "dockerfiles": {"type": "list", "elements": "path", "default": []},
     "refs": {"type": "list", "elements": "str", "default": []},
-    "bootstrap": {"type": "bool", "default": False},
+    "bootstrap": {"type": "list", "elements": "str", "default": []},
 }
 
 
@@ -186,7 +196,7 @@ def work(call: Call) -> dict[str, Any]:
         ]
         plan = host_images.plan_hosts(hosts, sources, base=params["base"])
         if params["state"] == "planned":
-            return {"changed": False, **plan.as_dict()}
+            return {"changed": False, **plan.as_dict(), "emulated": _find_emulated(params, contents)}
         layers = [layer for layer in plan.layers if layer.ref in params["refs"]]
         if call.check:
             return {"changed": bool(layers), "layers": []}
@@ -236,6 +246,18 @@ def _find_sources(params: dict[str, Any], contents: list[dict[str, Any]]) -> dic
         given = named[0], "the device file"
     found = {name: engine(name).image_source(*given) for name in sorted(used)}
     return {name: source for name, source in found.items() if source is not None}
+
+
+def _find_emulated(params: dict[str, Any], contents: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    from fedsim_runner.testbed.docker.images import host_images
+
+    found = {
+        host["name"]: []
+        if params["all"]
+        else host_images.emulated_images(contents[host["name"]]["devices"], host["arch"])
+        for host in params["hosts"]
+    }
+    return {name: pairs for name, pairs in found.items() if pairs}
 
 
 def _needed_images(

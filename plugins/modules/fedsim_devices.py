@@ -89,6 +89,7 @@ from typing import Any
 from ansible_collections.fedsim.testbed.plugins.module_utils._actions import Action, Actions, actions, nothing
 from ansible_collections.fedsim.testbed.plugins.module_utils._batch import DeviceFailedError, for_each_device
 from ansible_collections.fedsim.testbed.plugins.module_utils._container_difference import compare_container
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import architecture
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import (
     KIND_DEVICE,
     LABEL_DEVICE,
@@ -211,13 +212,15 @@ class Provisioner:
         self.devices = {device["name"]: device for device in devices}
         state_dir, images = call.params["state_dir"], call.params["images"]
         self.users = users_of_devices(StateFolder(Path(state_dir)), content, call.check)
-        self.settings = Settings(content, state_dir, images, list_addresses(content), self.users, self.client.info())
+        engine = self.client.info()
+        self.settings = Settings(content, state_dir, images, list_addresses(content), self.users, engine)
         self.existing = list_containers_by_device(self.client, call.run)
         # Docker's folder exists here only if the Engine runs on this machine, not in a VM.
         self.disk = find_block_device(self.settings.docker_root)
-        self.image_ids = {
-            logical: self._read_image_id(logical) for logical in sorted({device["image"] for device in devices})
-        }
+        self.engine_arch = architecture(str(engine["Architecture"]))
+        found = {logical: self._inspect_image(logical) for logical in sorted({device["image"] for device in devices})}
+        self.image_ids = {logical: image and str(image["Id"]) for logical, image in found.items()}
+        self.platforms = {logical: self._read_platform(image) for logical, image in found.items()}
 
     def work(self, name: str, differences: Differences) -> None:
         """Bring one device to the requested state, or in check mode only record what differs."""
@@ -262,21 +265,29 @@ class Provisioner:
             )
         return build_device_container(self.settings, device, self.disk)
 
-    def _read_image_id(self, logical: str) -> str | None:
+    def _inspect_image(self, logical: str) -> Mapping[str, Any] | None:
         reference = self.settings.images.get(logical)
         if reference is None:
             return None
         try:
-            return str(self.client.inspect_image(reference)["Id"])
+            found: Mapping[str, Any] = self.client.inspect_image(reference)
+            return found
         except NotFound as error:
             if self.check:  # in check mode the images stage has built nothing, either
                 return None
             raise EngineError(f"image {reference} is not on this lab host: run the images stage") from error
 
+    def _read_platform(self, image: Mapping[str, Any] | None) -> str | None:
+        """Return the platform of an image that is not of the Engine's architecture; None: the Engine's own will do."""
+        arch = self.engine_arch if image is None else image.get("Architecture", self.engine_arch)
+        return None if arch == self.engine_arch else f"linux/{arch}"
+
     def _create(self, action: Action) -> None:
         folder = StateFolder(Path(self.settings.state_dir)).outputs(action.name)
         make_empty_output_folder(folder, self.users[action.name])
-        self.client.create_container_from_config(dict(action.options), container_name(self.settings.run, action.name))
+        name = container_name(self.settings.run, action.name)
+        platform = self.platforms[self.devices[action.name]["image"]]
+        self.client.create_container_from_config(dict(action.options), name, platform)
 
     def _start(self, action: Action) -> None:
         try:

@@ -35,7 +35,9 @@ options:
         its build context along (C(content)) needs none.
     type: path
   base_image:
-    description: A Debian image that the Engine has, to build the base on. If not set, the base layer names a bootstrap.
+    description:
+      - A Debian image that the Engine has, to build the base of its own architecture on. Without it, and for other
+        architectures, the base layer names a bootstrap.
     type: str
 """
 
@@ -70,12 +72,12 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import forg
 from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import (
     BuildFailedError,
     build,
-    import_rootfs,
     list_own_images,
     lock_builder,
     sweep,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import DOCKER, Call, Module, run_module
+from ansible_collections.fedsim.testbed.plugins.module_utils._rootfs_image import load_rootfs
 
 ARGUMENTS: dict[str, Any] = {
     "layers": {"type": "list", "elements": "dict", "required": True},
@@ -120,14 +122,14 @@ class Builder:
         with self._open_context(layer) as context:
             if layer["parent"] is not None:
                 build(self.client, layer, context, layer["parent"], "none", platform)
-            elif self.base_image is not None:
+            elif self.base_image is not None and platform is None:
                 build(self.client, layer, context, self.base_image, "default", platform)
             elif layer.get("rootfs"):
                 try:
-                    rootfs = import_rootfs(self.client, self._find_archive(layer["rootfs"]))
+                    rootfs = load_rootfs(self.client, self._find_archive(layer["rootfs"]), layer["arch"])
                     build(self.client, layer, context, rootfs, "none", platform)
                 except BaseException:
-                    sweep(self.client)  # the imported bootstrap has no name: nothing would find it again
+                    sweep(self.client)  # the bootstrap has no name: nothing would find it again
                     raise
             else:
                 raise BuildFailedError(f"image {layer['name']}: neither a base image nor a Debian bootstrap was given")

@@ -53,6 +53,11 @@ options:
         type: list
         elements: str
         required: true
+      emulated:
+        description: Architectures that some of them are to have under an emulator.
+        type: list
+        elements: str
+        default: []
       congestion_control:
         description: The TCP congestion control that they are to have, or V(auto).
         type: str
@@ -71,6 +76,10 @@ options:
     default: false
   engine_required:
     description: Whether an Engine that is missing or stopped makes the lab host unfit.
+    type: bool
+    default: true
+  emulator_required:
+    description: Whether it makes the lab host unfit that its kernel does not run programs of O(demands.emulated).
     type: bool
     default: true
 """
@@ -98,6 +107,12 @@ fedsim_news:
   type: list
   elements: dict
   sample: [{"event": "engine_wanted", "installed": false}]
+emulation_wanted:
+  description: Architectures that devices are to have and whose programs the kernel does not run yet.
+  returned: always
+  type: list
+  elements: str
+  sample: [arm64]
 problems:
   description: What is missing, its fix, and whether a run is impossible without it.
   returned: always
@@ -115,6 +130,12 @@ from typing import Any
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.congestion_control import (
     AUTO,
     read_congestion_controls,
+)
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.emulation import (
+    PACKAGE,
+    describe_circumstances,
+    dump_slowdowns,
+    read_slowdowns,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.events import EngineMissing
@@ -148,6 +169,7 @@ ARGUMENTS: dict[str, Any] = {
             "memory_bytes": {"type": "int", "required": True},
             "gpus": {"type": "int", "required": True},
             "arch": {"type": "list", "elements": "str", "required": True},
+            "emulated": {"type": "list", "elements": "str", "default": []},
             "congestion_control": {"type": "str", "default": AUTO},
         },
     },
@@ -155,6 +177,7 @@ ARGUMENTS: dict[str, Any] = {
     "trials": {"type": "bool", "default": True},
     "fail_if_unfit": {"type": "bool", "default": False},
     "engine_required": {"type": "bool", "default": True},
+    "emulator_required": {"type": "bool", "default": True},
     **DOCKER,
     **CONTROL,
 }
@@ -191,6 +214,7 @@ def free_capacity(capacity: HostCapacity) -> dict[str, Any]:
         "gpu_ids": list(capacity.gpu_ids),
         "memory_free_bytes": capacity.memory_free_bytes,
         "tasks": capacity.tasks,
+        "emulates": None if capacity.emulates is None else list(capacity.emulates),
     }
 
 
@@ -265,8 +289,21 @@ def check_folder(client: Any, state_root: str, problems: Problems) -> None:
         problems.add(f"{NOT_SHARED.format(folder=state_root)} ({reason})", SHARE_IT)
 
 
-def compare(demands: dict[str, Any], facts: dict[str, Any], problems: Problems) -> None:
+def find_not_emulated(demands: dict[str, Any], facts: dict[str, Any]) -> list[str]:
+    """Return the architectures that devices are to have and whose programs the kernel does not run."""
+    emulates = facts["emulates"]
+    return [] if emulates is None else sorted(set(demands["emulated"]) - {*emulates, facts["arch"]})
+
+
+def compare(demands: dict[str, Any], facts: dict[str, Any], problems: Problems, emulator_required: bool) -> None:
     """Compare the lab host with what its devices need."""
+    not_emulated = find_not_emulated(demands, facts)
+    if not_emulated:
+        problems.add(
+            f"the kernel does not run programs for {', '.join(not_emulated)}, which devices are to emulate",
+            f"`apt-get install {PACKAGE}` (Debian and Ubuntu)",
+            fatal=emulator_required,
+        )
     foreign = sorted(set(demands["arch"]) - {facts["arch"]})
     if foreign:
         problems.add(
@@ -303,6 +340,7 @@ def work(call: Call) -> dict[str, Any]:
         "virtual_machine": detect_virtual_machine(),
         "disk_free_bytes": read_disk_free_bytes(call.params["state_root"]),
         "engine": None,
+        "slowdowns": dump_slowdowns(read_slowdowns(Path(call.params["state_root"]), describe_circumstances())),
         "engine_installed": find_daemon() is not None,
         "docker_desktop": False,
     }
@@ -331,12 +369,13 @@ def work(call: Call) -> dict[str, Any]:
             fatal=False,
         )
     if call.params["demands"]:
-        compare(call.params["demands"], facts, problems)
+        compare(call.params["demands"], facts, problems, call.params["emulator_required"])
     answer = {
         "changed": False,
         "engine_answers": facts["engine"] is not None,
         "lab_host": facts,
         "problems": problems.found,
+        "emulation_wanted": find_not_emulated(call.params["demands"], facts) if call.params["demands"] else [],
         "fedsim_news": events,
     }
     fatal = [problem for problem in problems.found if problem["fatal"]]

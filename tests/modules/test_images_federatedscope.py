@@ -70,7 +70,7 @@ def test_an_unreachable_source_ends_with_its_own_code(tmp_path: Path, monkeypatc
         "fedsim/engine-federatedscope",
         "fedsim/iot-minimal-federatedscope",
     ]
-    call = plan_call(tmp_path, UNREACHABLE, [DEVICE], state="assembled", refs=build, bootstrap=True)
+    call = plan_call(tmp_path, UNREACHABLE, [DEVICE], state="assembled", refs=build, bootstrap=["amd64"])
     answer = call_module("fedsim_build_context", call, expect_failure=True)
     assert answer["fedsim_exit_code"] == 3
     assert answer.msg.startswith(f"FederatedScope cannot be obtained from {UNREACHABLE} (named by the device file): ")
@@ -106,7 +106,7 @@ def test_keys_and_names_are_checked_as_soon_as_a_source_has_been_fetched(
     config = {"federate": {"total_round_num": 3, "mod": "distributed", "method": "FedFoo"}}
     planned = call_module("fedsim_build_context", plan_call(tmp_path, source, [DEVICE], config=config))
     refs = planned["hosts"]["here"]["build"]
-    call = plan_call(tmp_path, source, [DEVICE], config=config, state="assembled", refs=refs, bootstrap=True)
+    call = plan_call(tmp_path, source, [DEVICE], config=config, state="assembled", refs=refs, bootstrap=["amd64"])
     answer = call_module("fedsim_build_context", call, expect_failure=True)
     assert answer["fedsim_exit_code"] == 2
     key, name = answer.msg.splitlines()

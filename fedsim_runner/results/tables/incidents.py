@@ -24,6 +24,7 @@ def collect_notes(course: CourseState, left_out: Sequence[str]) -> list[str]:
     """Return notes on what a reader of the results must know; ``left_out``: files that were not collected."""
     found = [f"links were not shaped: {reason}" for reason in course.unshaped]
     found += course.between_hosts
+    found += course.emulated
     found += [
         f"lab host {host} was given up: {reason}; what its devices wrote may be missing, and what is left of the run "
         "there is removed by fedsim-provision down"

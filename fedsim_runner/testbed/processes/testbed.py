@@ -21,6 +21,7 @@ from fedsim_runner.lab.access import LabAccess
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.lab.usable_hosts import list_lab_hosts
 from fedsim_runner.plan.model import Plan
+from fedsim_runner.plan.names import join_names
 from fedsim_runner.spec.experiment import Experiment
 
 from ..orphans import end_processes
@@ -77,6 +78,12 @@ class ProcessTestbed:
             names = ", ".join(plan.experiment.requirements)
             what = f"federatedscope.requirements are not installed without Docker: the interpreter must have {names}"
             lacks.append(Lack(what, "install them for federatedscope.python of the user configuration"))
+        emulated = [device.name for device in plan.experiment.devices if device.type.emulated_by]
+        if emulated:
+            names = join_names(emulated)
+            lacks.append(
+                Lack(f"nothing is emulated without Docker: {names} run as this machine's own", "run it with Docker")
+            )
         return lacks
 
     def provision(self, order: Order, listener: Listener) -> int:

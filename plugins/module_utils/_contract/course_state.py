@@ -133,6 +133,7 @@ class CourseState:
         counted_links: what passed each during the course.
         unshaped: why links are not in force.
         between_hosts: what the network between lab hosts does not hold, as sentences.
+        emulated: which devices' programs are of another architecture, and what that costs, as sentences.
         packets: how punctual each lab host's packets were, where a process holds them.
         varied_links: how punctual each lab host's links followed their traces or states.
         timeline: what has become of the entries of the run's timeline, in order.
@@ -167,6 +168,7 @@ class CourseState:
     counted_links: dict[tuple[str, str], LinkCounted] = field(default_factory=dict)
     unshaped: list[str] = field(default_factory=list)
     between_hosts: dict[str, None] = field(default_factory=dict)
+    emulated: dict[str, None] = field(default_factory=dict)
     packets: dict[str, PacketsTimed] = field(default_factory=dict)
     varied_links: dict[str, LinksVaried] = field(default_factory=dict)
     timeline: list[TimelineEvent] = field(default_factory=list)

@@ -127,6 +127,7 @@ class Device:
         config: the part of the configuration that is this participant's alone.
         variation: how the link varies during the course; None: it does not.
         gpu_ids: its GPUs, as the Engine calls them; empty in earlier files, where ``gpus`` is their number.
+        emulated: whether ``arch`` is another one than the lab host's on purpose.
     """
 
     name: str
@@ -154,6 +155,7 @@ class Device:
     config: Mapping[str, Any]
     variation: Variation | None = field(default=None, metadata=OMIT_DEFAULT)
     gpu_ids: tuple[str, ...] = field(default=(), metadata=OMIT_DEFAULT)
+    emulated: bool = field(default=False, metadata=OMIT_DEFAULT)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from .emulation import emulated_architectures
+
 #: Names of processor architectures: the kernel's and the Engine's name, and the one that images use.
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -24,6 +26,8 @@ class HostCapacity:
 
     ``memory_free_bytes``: what new processes can have now without swapping; ``tasks``: processes and threads that the
     kernel allows. 0: unknown.
+
+    ``emulates``: other architectures whose programs the kernel runs; None: unknown.
     """
 
     cpus: int
@@ -32,6 +36,7 @@ class HostCapacity:
     gpu_ids: tuple[str, ...] = ()
     memory_free_bytes: int = 0
     tasks: int = 0
+    emulates: tuple[str, ...] | None = None
 
     def with_engine_figures(self, info: Mapping[str, Any]) -> HostCapacity:
         """Return the same with the Engine's figures; ``info`` is its answer to ``/info``."""
@@ -41,6 +46,7 @@ class HostCapacity:
             self,
             memory_free_bytes=self.memory_free_bytes if same_machine else 0,
             tasks=self.tasks if same_machine else 0,
+            emulates=self.emulates if same_machine else None,
             cpus=int(info["NCPU"]),
             memory_bytes=int(info["MemTotal"]),
             arch=architecture(str(info["Architecture"])),
@@ -56,6 +62,7 @@ def measure_this_machine() -> HostCapacity:
         arch=architecture(platform.machine()),
         memory_free_bytes=_free_memory(),
         tasks=_most_tasks(),
+        emulates=emulated_architectures(),
     )
 
 

@@ -17,6 +17,8 @@ DEVICE_GATE: Final = "/fedsim/gate"
 DEVICE_FILE: Final = "device_file.json"
 #: The address of the Engine that carries a run.
 ENGINE_FILE: Final = "engine"
+#: Events of before the agent started, which it records: how its devices are emulated.
+EMULATED: Final = "emulated.jsonl"
 #: Which uids the run's devices have on a lab host.
 USERS: Final = "users.json"
 
@@ -74,6 +76,11 @@ class StateFolder:
     def engine(self) -> Path:
         """The file with the address of the Engine that carries the run."""
         return self.path / ENGINE_FILE
+
+    @property
+    def emulated(self) -> Path:
+        """The file with the events that say how devices are emulated here."""
+        return self.path / EMULATED
 
     @property
     def users(self) -> Path:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fedsim_runner.cli.doctor_tables import rows_of
 from fedsim_runner.cli.entry import call
 from fedsim_runner.contract.errors import Exit
 from fedsim_runner.testbed.docker import examination
@@ -48,3 +49,14 @@ def test_each_problem_is_printed_with_its_hint(
     printed = capsys.readouterr().out
     assert "no Docker Engine answers at [/sock]: start it" in printed
     assert "cannot be a lab host yet" in printed
+
+
+def test_whether_arm64_programs_run_is_said_with_the_package_that_is_missing() -> None:
+    def row(emulates: list[str] | None) -> list[tuple[str, bool | None, str]]:
+        rows = rows_of(Findings({"emulates": emulates}, (), None, None))
+        return [(entry["found"], entry["ok"], entry["hint"]) for entry in rows if entry["item"] == "qemu-user"]
+
+    assert row(["arm64"]) == [("arm64", True, "")]
+    ((found, ok, hint),) = row([])
+    assert (found, ok) == ("none", None) and "apt-get install qemu-user-static" in hint
+    assert row(None) == []  # the Engine is on a machine of its own

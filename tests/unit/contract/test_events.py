@@ -45,6 +45,9 @@ FILLED: dict[str, Any] = {
     "encrypted": True,
     "peer": "north",
     "text": "no val_data in the trainer",
+    "arch": "arm64",
+    "host_arch": "amd64",
+    "engine": "light",
 }
 DEVICES = ("pi-1", "pi-2")  # of events that name them; others count them
 # Names with another meaning elsewhere: a step of activity.jsonl, a key of the experiment, a field of exit.json, a
@@ -57,7 +60,7 @@ def filled(kind: type[Event]) -> Event:
     names = [name for name in kind.__dataclass_fields__ if name not in Event.__dataclass_fields__]
     values = {name: FILLED.get(name, 3) for name in names}
     named = events.TimelineEvent | events.LinksVarying | events.LinksTooLong | events.ClientsTooClose
-    if issubclass(kind, named):
+    if issubclass(kind, named | events.DevicesEmulated):
         values["devices"] = DEVICES
     return kind(t=10.25, lab_host="lab1", **values)
 

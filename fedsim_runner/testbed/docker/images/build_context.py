@@ -6,7 +6,7 @@ import base64
 import gzip
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,10 @@ class Context:
         return base64.b64encode(gzip.compress(self.archive.read_bytes(), mtime=0)).decode()
 
 
-def assemble(layers: Sequence[Layer], cache: Path, *, bootstrap: bool, suite: str = "bookworm") -> tuple[Context, ...]:
-    """Make (or find) the contexts of ``layers`` in the cache, and the bootstrap if ``bootstrap``.
+def assemble(
+    layers: Sequence[Layer], cache: Path, *, bootstrap: Collection[str] = (), suite: str = "bookworm"
+) -> tuple[Context, ...]:
+    """Make (or find) the contexts of ``layers`` in the cache, and the bootstraps of the architectures ``bootstrap``.
 
     Raises ImageError: wheels or the bootstrap cannot be obtained; an engine's source raises its own error.
     """
@@ -58,8 +60,9 @@ def assemble(layers: Sequence[Layer], cache: Path, *, bootstrap: bool, suite: st
         return tuple(_assemble(layer, cache, bootstrap, suite) for layer in layers)
 
 
-def _assemble(layer: Layer, cache: Path, bootstrap: bool, suite: str) -> Context:
-    rootfs = rootfs_for(layer.directory, layer.arch, suite, cache) if bootstrap and layer.parent is None else None
+def _assemble(layer: Layer, cache: Path, bootstrap: Collection[str], suite: str) -> Context:
+    is_made = layer.parent is None and layer.arch in bootstrap
+    rootfs = rootfs_for(layer.directory, layer.arch, suite, cache) if is_made else None
     archive = _archive(layer, cache)
     if not archive.is_file():
         wheels = {"wheels": [*_wheels(layer.requirements, layer, cache)], "tools": []}

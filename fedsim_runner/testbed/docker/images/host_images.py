@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .image_error import ImageError
-from .layers import AGENT, AUTO_BASE, Layer, LayerSources, all_logical_names, plan_layers
+from .layers import AGENT, AUTO_BASE, ENGINE_PREFIX, Layer, LayerSources, all_logical_names, plan_layers
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class HostPlan:
         build: built here, for itself and others.
         receive: shipped to it.
         derive: built here from parents that were shipped.
+        bases: architectures of the bases that are built here.
     """
 
     refs: Mapping[str, str]
@@ -38,6 +39,7 @@ class HostPlan:
     build: tuple[str, ...] = ()
     receive: tuple[str, ...] = ()
     derive: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,17 +70,39 @@ class ImagePlan:
 def images_of_devices(devices: Iterable[Mapping[str, Any]], arch: str) -> dict[str, str]:
     """Logical image names with architectures, out of a device file's ``devices``; the agent is always among them.
 
+    With an emulated device comes its engine's image of the lab host itself, to compare the two.
+
     Raises ImageError: one image in two architectures on one lab host.
     """
     needed = {AGENT: arch}
     for device in devices:
         image, device_arch = str(device["image"]), str(device.get("arch") or arch)
+        if device_arch != arch:
+            needed[ENGINE_PREFIX + str(device["engine"])] = arch
         if needed.setdefault(image, device_arch) != device_arch:
             raise ImageError(
                 f"device {device['name']}: image {image} is needed for {device_arch} and {needed[image]} on one "
                 "lab host; give the device type of one of them another `dockerfile`"
             )
     return needed
+
+
+def emulated_images(devices: Iterable[Mapping[str, Any]], arch: str) -> list[dict[str, Any]]:
+    """The devices whose architecture is not the lab host's, by architecture and engine.
+
+    Each entry has ``arch``, ``engine``, the names of its ``devices``, and the logical names of an image: ``emulated``,
+    which is one of theirs, and ``native``, the lab host's own of the same engine.
+    """
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for device in devices:
+        device_arch, engine = str(device.get("arch") or arch), str(device["engine"])
+        if device_arch != arch:
+            names: dict[str, Any] = {"emulated": str(device["image"]), "native": ENGINE_PREFIX + engine}
+            entry = found.setdefault(
+                (device_arch, engine), {"arch": device_arch, "engine": engine, "devices": [], **names}
+            )
+            entry["devices"].append(str(device["name"]))
+    return list(found.values())
 
 
 def images_of_everything(arch: str, sources: LayerSources, engines: Sequence[str]) -> dict[str, str]:
@@ -115,11 +139,12 @@ def plan_hosts(hosts: Sequence[HostImages], sources: LayerSources, *, base: str 
         # With their parents: another lab host may have those already, but the builder may not.
         build = _with_parents((lacking[host.name] - elsewhere[host.name]) | ship, layers) - host.present
         plans[host.name] = HostPlan(
-            refs={layer.name: layer.ref for layer in own[host.name] if layer.name in host.needed},
+            refs={layer.name: layer.ref for layer in own[host.name] if host.needed.get(layer.name) == layer.arch},
             missing=_ordered(lacking[host.name], layers),
             build=_ordered(build, layers),
             receive=_ordered(receive[host.name], layers),
             derive=_ordered(elsewhere[host.name] - receive[host.name], layers),
+            bases=tuple(sorted({layers[ref].arch for ref in build if layers[ref].parent is None})),
         )
     return ImagePlan(plans, tuple(shipments), tuple(layers.values()))
 

@@ -34,6 +34,8 @@ _DEBIAN_KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _OWN_KEYS = Path("/etc/apt/trusted.gpg")
 # Parts of apt's messages about an archive whose key is missing.
 _UNSIGNED = ("is not signed", "NO_PUBKEY", "Missing key")
+# Parts of mmdebstrap's messages about another architecture.
+_FOREIGN = ("foreign architecture", "qemu user emulation")
 _ACQUIRE = re.compile(r'^(Acquire::https?(?:::[^ ]+)?) "(.*)";$')
 
 
@@ -116,6 +118,11 @@ def bootstrap_message(output: str, *, root: bool) -> str:
         hint = (
             "This machine lacks the keys that Debian signs its archive with (Ubuntu does not install them): "
             "`apt-get install debian-archive-keyring`."
+        )
+    if any(sign in line for line in lines for sign in _FOREIGN):
+        hint = (
+            "A base of another architecture needs programs that run its programs: `apt-get install arch-test "
+            "qemu-user-static` (Debian and Ubuntu)."
         )
     return f"the Debian bootstrap failed: {' '.join(errors[-4:]) or 'mmdebstrap printed nothing'}\n{hint}{rights}"
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from fedsim_runner.contract.emulation import parse_slowdowns
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.lab.access import LabAccess
 from fedsim_runner.lab.host import LabHost
@@ -137,6 +138,8 @@ def _as_probed(host: LabHost, facts: Mapping[str, Any]) -> LabHost:
         gpu_ids=tuple(facts["gpu_ids"]),
         memory_free_bytes=int(facts["memory_free_bytes"]),
         tasks=int(facts["tasks"]),
+        emulates=None if facts["emulates"] is None else tuple(facts["emulates"]),
+        slowdowns=parse_slowdowns(facts["slowdowns"]),
     )
 
 

@@ -41,6 +41,7 @@ from .lab import OutcomeReceived as OutcomeReceived
 from .lab_host import AgentCannotWrite as AgentCannotWrite
 from .lab_host import AgentStarted as AgentStarted
 from .lab_host import AgentStopped as AgentStopped
+from .lab_host import DevicesEmulated as DevicesEmulated
 from .lab_host import EngineMissing as EngineMissing
 from .lab_network import ClientsTooClose as ClientsTooClose
 from .lab_network import LabHostReached as LabHostReached

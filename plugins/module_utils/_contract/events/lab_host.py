@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .. import lenient
 from ..course_state import CourseState
+from ..emulation import Slowdown, describe_emulated, describe_slowdown
 from ..event import Event, read_as
 
 
@@ -44,3 +45,30 @@ class AgentCannotWrite(Event):
 
     name = "agent_cannot_write"
     reason: str | None = read_as(lenient.text)
+
+
+@dataclass(frozen=True)
+class DevicesEmulated(Event):
+    """Devices of the lab host whose programs are of another architecture.
+
+    ``python``, ``step``: how many times longer Python code and a training step take there than natively.
+    """
+
+    name = "devices_emulated"
+    devices: tuple[str, ...] = read_as(lenient.lines, ())
+    arch: str | None = read_as(lenient.text)
+    host_arch: str | None = read_as(lenient.text)
+    engine: str | None = read_as(lenient.text)
+    python: float | None = read_as(lenient.number)
+    step: float | None = read_as(lenient.number)
+
+    @property
+    def note(self) -> str:
+        """The same as a sentence."""
+        who = describe_emulated(
+            self.devices, self.arch or "foreign", self.lab_host or "local", self.host_arch or "another"
+        )
+        return who + describe_slowdown(self.engine or "unknown", Slowdown(self.python or 1.0, self.step or 1.0))
+
+    def apply_to(self, course: CourseState) -> None:
+        course.emulated[self.note] = None

@@ -12,6 +12,7 @@ from fedsim_runner.testbed.docker.images.host_images import (
     HostPlan,
     ImagePlan,
     Shipment,
+    emulated_images,
     images_of_devices,
     plan_hosts,
 )
@@ -122,8 +123,22 @@ def test_images_of_an_emulated_architecture_come_from_a_host_that_has_it(sources
 
 
 def test_images_of_devices() -> None:
-    devices = [{"name": "p", "image": "pi-light", "arch": "arm64"}, {"name": "q", "image": "pi-light", "arch": "arm64"}]
-    assert images_of_devices(devices, "amd64") == {"agent": "amd64", "pi-light": "arm64"}
-    mixed = [*devices, {"name": "r", "image": "pi-light", "arch": "amd64"}]
+    devices = [{"name": name, "image": "pi-light", "arch": "arm64", "engine": "light"} for name in "pq"]
+    assert images_of_devices(devices, "arm64") == {"agent": "arm64", "pi-light": "arm64"}
+    assert images_of_devices(devices, "amd64") == {"agent": "amd64", "pi-light": "arm64", "engine-light": "amd64"}
+    mixed = [*devices, {"name": "r", "image": "pi-light", "arch": "amd64", "engine": "light"}]
     with pytest.raises(ImageError, match="device r: image pi-light is needed for amd64 and arm64"):
         images_of_devices(mixed, "amd64")
+
+
+def test_emulated_devices_are_compared_with_the_lab_hosts_own_image_of_their_engine(sources: LayerSources) -> None:
+    devices = [{"name": name, "image": "pi-light", "arch": "arm64", "engine": "light"} for name in "pq"]
+    assert emulated_images(devices, "arm64") == []
+    assert emulated_images([*devices, {"name": "s", "image": "edge-light", "engine": "light"}], "amd64") == [
+        {"arch": "arm64", "engine": "light", "devices": ["p", "q"], "emulated": "pi-light", "native": "engine-light"}
+    ]
+    needed = images_of_devices(devices, "amd64")
+    plan = plan_hosts([HostImages("a", "amd64", needed, frozenset(), True)], sources)
+    assert plan.hosts["a"].bases == ("amd64", "arm64")
+    architectures = {layer.ref: layer.arch for layer in plan.layers}
+    assert {name: architectures[ref] for name, ref in plan.hosts["a"].refs.items()} == needed

@@ -121,11 +121,11 @@ def test_a_users_own_folder_comes_first(sources: LayerSources, tmp_path: Path) -
 
 def test_a_context_holds_what_the_dockerfile_copies(sources: LayerSources, tmp_path: Path) -> None:
     layers = plan_layers({"toy-board-light": "amd64"}, sources)
-    contexts = {context.layer.name: context for context in assemble(layers, tmp_path / "cache", bootstrap=False)}
+    contexts = {context.layer.name: context for context in assemble(layers, tmp_path / "cache")}
     with tarfile.open(contexts["engine-light"].archive) as archive:
         assert archive.getnames() == ["Dockerfile", *PARTICIPANT]
     first = contexts["engine-light"].archive.read_bytes()
-    again = assemble(layers, tmp_path / "cache2", bootstrap=False)
+    again = assemble(layers, tmp_path / "cache2")
     assert next(context.archive for context in again if context.layer.name == "engine-light").read_bytes() == first
     assert not list((tmp_path / "cache" / "contexts").glob("context-*"))
 
@@ -213,7 +213,7 @@ def test_the_wheel_of_federatedscope_is_in_its_context(
     with_torch: Callable[[str], LayerSources], tmp_path: Path
 ) -> None:
     layers = plan_layers({"toy-board-federatedscope": "amd64"}, with_torch("upstream"))
-    contexts = {context.layer.name: context for context in assemble(layers, tmp_path / "cache", bootstrap=False)}
+    contexts = {context.layer.name: context for context in assemble(layers, tmp_path / "cache")}
     with tarfile.open(contexts["engine-federatedscope"].archive) as archive:
         wheel = "wheels/federatedscope-0.3.0-py3-none-any.whl"
         assert archive.getnames() == ["Dockerfile", wheel, *PARTICIPANT]
@@ -230,7 +230,7 @@ def test_a_source_that_cannot_be_obtained_leaves_nothing_behind(
 
     sources = replace(with_torch("x"), sources={"federatedscope": Gone("gone", tmp_path)})
     with pytest.raises(ImageError, match="gone"):
-        assemble(plan_layers(dict.fromkeys(FS_NAMES, "amd64"), sources), tmp_path / "cache", bootstrap=True)
+        assemble(plan_layers(dict.fromkeys(FS_NAMES, "amd64"), sources), tmp_path / "cache", bootstrap=["amd64"])
     assert not (tmp_path / "cache").exists()
 
 
@@ -274,7 +274,7 @@ def test_packages_of_the_user_reach_the_layer_of_their_engine(
     wheel.touch()
     monkeypatch.setattr(build_context, "wheels_for", lambda *_: ())
     monkeypatch.setattr(build_context, "user_wheels", lambda packages, *_: [wheel] if packages else [])
-    contexts = assemble(tuple(more.values()), tmp_path / "cache", bootstrap=False)
+    contexts = assemble(tuple(more.values()), tmp_path / "cache")
     with_wheel = {context.layer.name for context in contexts if f"wheels/{wheel.name}" in _names_in(context.archive)}
     assert with_wheel == engines
 

@@ -1,0 +1,54 @@
+"""The reference training step in a container of an image."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import LABEL_RUN
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import APIError, explain, read_last_lines
+
+REFERENCE = "fedsim_runner.participant.reference"
+#: Emulated, PyTorch alone needs a quarter of a minute to load.
+LIMIT_S = 300
+
+
+class ReferenceTrialError(FedsimError):
+    """The reference did not run in an image."""
+
+    exit = Exit.PROVISIONING
+
+
+def time_reference(client: Any, image: str, run: str) -> dict[str, float]:
+    """Return the CPU seconds of ``python`` code and of a training ``step`` in a container of ``image``, on one thread.
+
+    The container has no network and no CPU limit. With the run's label ``down`` finds it if this is killed.
+
+    Raises:
+        ReferenceTrialError: it did not run to its end.
+    """
+    own = client.inspect_image(image)["Architecture"]
+    body = {
+        "Image": image,
+        "Cmd": ["python3", "-m", REFERENCE],
+        "Env": ["OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1"],
+        "Labels": {LABEL_RUN: run},
+        "HostConfig": {"NetworkMode": "none", "ReadonlyRootfs": True, "CapDrop": ["ALL"]},
+    }
+    container = None
+    try:
+        container = client.create_container_from_config(body, None, f"linux/{own}")["Id"]
+        client.start(container)
+        code = client.wait(container, timeout=LIMIT_S)["StatusCode"]
+        if code != 0:
+            raise ReferenceTrialError(
+                f"the reference step failed in image {image}: {read_last_lines(client, container)}"
+            )
+        found = json.loads(client.logs(container, stdout=True, stderr=False))
+        return {part: float(found[part]) for part in ("python", "step")}
+    except (APIError, OSError, ValueError, LookupError, TypeError) as error:
+        raise ReferenceTrialError(f"the reference step did not run in image {image}: {explain(error)}") from error
+    finally:
+        if container is not None:
+            client.remove_container(container, force=True)

@@ -1,0 +1,116 @@
+"""How the kernel gets to know qemu-user, and what an emulated image is compared with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.fedsim.testbed.plugins.module_utils import _rootfs_image
+from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import BuildFailedError
+from ansible_collections.fedsim.testbed.plugins.module_utils._qemu_user import find_registration, register
+from ansible_collections.fedsim.testbed.plugins.module_utils._reference_trial import (
+    ReferenceTrialError,
+    time_reference,
+)
+
+LINE = r":qemu-aarch64:M::\x7fELF:\xff:%s:%s"
+
+
+def folder_with(tmp_path: Path, flags: str) -> Path:
+    interpreter = tmp_path / "qemu"
+    interpreter.write_text("")
+    (tmp_path / "qemu-aarch64.conf").write_text(f"# a comment\n{LINE % (interpreter, flags)}\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("flags", "registered"), [("OPF", "OPF"), ("P", "PF"), ("", "F")])
+def test_the_packages_line_is_registered_so_that_it_works_in_containers(
+    tmp_path: Path, flags: str, registered: str
+) -> None:
+    folder = folder_with(tmp_path, flags)
+    assert find_registration("arm64", (tmp_path / "none", folder)) == LINE % (tmp_path / "qemu", registered)
+    assert find_registration("amd64", (folder,)) is None
+
+
+def test_a_line_whose_interpreter_is_gone_does_not_count(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, "F")
+    (tmp_path / "qemu").unlink()
+    assert find_registration("arm64", (folder,)) is None
+
+
+def test_an_entry_that_does_not_serve_containers_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "register").write_text("")
+    (tmp_path / "qemu-aarch64").write_text("enabled")
+    register(LINE % ("/qemu", "F"), tmp_path)
+    assert (tmp_path / "qemu-aarch64").read_text() == "-1"
+    assert (tmp_path / "register").read_text() == LINE % ("/qemu", "F")
+
+
+class FakeEngine:
+    """Takes an archive of images, and runs the reference."""
+
+    def __init__(self, answer: bytes = b'{"python": 0.02, "step": 0.5}\n', code: int = 0) -> None:
+        self.answer, self.code = answer, code
+        self.loaded = b""
+        self.created: dict[str, Any] = {}
+        self.removed: list[str] = []
+
+    def load_image(self, data: Any) -> list[dict[str, str]]:
+        self.loaded = b"".join(data)
+        return [{"stream": f"Loaded image ID: sha256:{'a' * 64}\n"}] if self.code == 0 else [{"error": "no space"}]
+
+    def inspect_image(self, image: str) -> dict[str, str]:
+        return {"Architecture": "arm64"}
+
+    def create_container_from_config(self, body: dict[str, Any], name: None, platform: str) -> dict[str, str]:
+        self.created = {**body, "platform": platform}
+        return {"Id": "c1"}
+
+    def start(self, container: str) -> None:
+        pass
+
+    def wait(self, container: str, timeout: int) -> dict[str, int]:
+        return {"StatusCode": self.code}
+
+    def logs(self, container: str, **options: Any) -> bytes:
+        return self.answer
+
+    def remove_container(self, container: str, force: bool) -> None:
+        self.removed.append(container)
+
+
+def test_a_bootstrap_is_loaded_as_an_image_of_its_architecture(tmp_path: Path) -> None:
+    rootfs = tmp_path / "rootfs.tar"
+    rootfs.write_bytes(b"x" * 700)
+    engine = FakeEngine()
+    assert _rootfs_image.load_rootfs(engine, rootfs, "arm64") == f"sha256:{'a' * 64}"
+    (tmp_path / "archive.tar").write_bytes(engine.loaded)
+    with tarfile.open(tmp_path / "archive.tar") as archive:
+        content = {member.name: archive.extractfile(member).read() for member in archive}  # type: ignore[union-attr]
+    (entry,) = json.loads(content["manifest.json"])
+    config = json.loads(content[entry["Config"]])
+    assert config["architecture"] == "arm64"
+    assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(b'x' * 700).hexdigest()}"]
+    assert content[entry["Layers"][0]] == b"x" * 700
+    with pytest.raises(BuildFailedError, match=r"did not load the Debian bootstrap rootfs.tar: no space"):
+        _rootfs_image.load_rootfs(FakeEngine(code=1), rootfs, "arm64")
+
+
+def test_the_reference_runs_without_network_as_the_images_platform() -> None:
+    engine = FakeEngine()
+    assert time_reference(engine, "pi", "study") == {"python": 0.02, "step": 0.5}
+    assert engine.created["platform"] == "linux/arm64"
+    assert engine.created["HostConfig"]["NetworkMode"] == "none"
+    assert engine.created["Labels"] == {"org.fedsim.run": "study"}
+    assert engine.removed == ["c1"]
+
+
+@pytest.mark.parametrize("engine", [FakeEngine(code=1), FakeEngine(b"killed"), FakeEngine(b"{}")])
+def test_a_reference_that_fails_is_named_and_leaves_no_container(engine: FakeEngine) -> None:
+    with pytest.raises(ReferenceTrialError, match="in image pi"):
+        time_reference(engine, "pi", "study")
+    assert engine.removed == ["c1"]
