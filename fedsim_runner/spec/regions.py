@@ -17,6 +17,8 @@ from .schema import RegionEntry
 from .valid_part import Checked
 
 AT = "regions"
+#: In the kernel each region has a bridge, which is a port of another, and a bridge has 1023 ports.
+REGIONS_MAX = 1000
 Matrix = Mapping[str, Mapping[str, RegionEntry]]
 
 
@@ -57,6 +59,12 @@ def read_regions(checked: Checked, devices: Sequence[Device], document: Document
             document.report(("devices", number, "region"), f'there is no region "{entry.region}"', hint)
         else:
             used.add(entry.region)
+    if len(used) > REGIONS_MAX:
+        hint = f"use at most {REGIONS_MAX} regions"
+        document.report(
+            (AT,), f"{len(used)} regions have devices: the bridge that connects regions has ports for fewer", hint
+        )
+        return None
     edges = []
     for first, second in itertools.combinations(sorted(used), 2):
         found = regions.get(first, {}).get(second) or regions.get(second, {}).get(first)
