@@ -31,18 +31,27 @@ def find_registration(arch: str, folders: tuple[Path, ...] = _FOLDERS) -> str | 
     return None
 
 
+def mount_registry(registry: Path = REGISTRY) -> bool:
+    """Make the kernel's list of interpreters visible; return whether it was not.
+
+    Raises:
+        OSError: it cannot be mounted.
+    """
+    if (registry / "register").exists():
+        return False
+    command = ["mount", "-t", "binfmt_misc", "binfmt_misc", str(registry)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode != 0:
+        raise OSError(mounted.stderr.strip() or "binfmt_misc cannot be mounted")
+    return True
+
+
 def register(line: str, registry: Path = REGISTRY) -> None:
     """Have the kernel run programs as ``line`` says.
 
     Raises:
         OSError: it does not.
     """
-    if not (registry / "register").exists():
-        mounted = subprocess.run(
-            ["mount", "-t", "binfmt_misc", "binfmt_misc", str(registry)], capture_output=True, text=True, check=False
-        )
-        if mounted.returncode != 0:
-            raise OSError(mounted.stderr.strip() or "binfmt_misc cannot be mounted")
     name = registry / line.split(":")[1]
     if name.exists():  # without the flag F, or switched off: the kernel does not replace an entry
         name.write_text("-1")

@@ -66,7 +66,11 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.emulation
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capacity import architecture
 from ansible_collections.fedsim.testbed.plugins.module_utils._module import Call, FailedError, Module, run_module
-from ansible_collections.fedsim.testbed.plugins.module_utils._qemu_user import find_registration, register
+from ansible_collections.fedsim.testbed.plugins.module_utils._qemu_user import (
+    find_registration,
+    mount_registry,
+    register,
+)
 
 ARGUMENTS: dict[str, Any] = {
     "architectures": {"type": "list", "elements": "str", "choices": ["amd64", "arm64"], "required": True},
@@ -77,6 +81,12 @@ ARGUMENTS: dict[str, Any] = {
 def work(call: Call) -> dict[str, Any]:
     own = architecture(platform.machine())
     wanted = [arch for arch in call.params["architectures"] if arch != own]
+    mounted = False
+    if wanted and not call.check:
+        try:
+            mounted = mount_registry()
+        except OSError as error:
+            raise FailedError(refusal(wanted, error), fedsim_exit_code=Exit.LAB) from error
     lacking = [arch for arch in wanted if find_interpreter(arch) is None]
     lines = {arch: find_registration(arch) for arch in lacking}
     found = {arch: line for arch, line in lines.items() if line is not None}
@@ -92,11 +102,7 @@ def work(call: Call) -> dict[str, Any]:
             try:
                 register(line)
             except OSError as error:
-                raise FailedError(
-                    f"the kernel does not take qemu-user for {arch} programs ({error.strerror or error}): it needs "
-                    "binfmt_misc (CONFIG_BINFMT_MISC), and root",
-                    fedsim_exit_code=Exit.LAB,
-                ) from error
+                raise FailedError(refusal([arch], error), fedsim_exit_code=Exit.LAB) from error
             if find_interpreter(arch) is None:
                 raise FailedError(
                     "binfmt_misc is switched off on this machine: `echo 1 >/proc/sys/fs/binfmt_misc/status`",
@@ -104,12 +110,19 @@ def work(call: Call) -> dict[str, Any]:
                 )
     before = [arch for arch in wanted if arch not in lacking]
     return {
-        "changed": bool(found),
+        "changed": mounted or bool(found),
         "installed": not without,
         "foreign": wanted,
         "registered": list(found),
         "diff": {"before": "".join(f"{arch}\n" for arch in before), "after": "".join(f"{arch}\n" for arch in wanted)},
     }
+
+
+def refusal(architectures: list[str], error: OSError) -> str:
+    return (
+        f"the kernel does not take qemu-user for {', '.join(architectures)} programs ({error.strerror or error}): it "
+        "needs binfmt_misc (CONFIG_BINFMT_MISC), and root"
+    )
 
 
 MODULE = Module(ARGUMENTS, work)

@@ -33,10 +33,7 @@ NAMED: Final = 4
 
 @dataclass(frozen=True)
 class Slowdown:
-    """How many times longer emulated programs take than the lab host's own: Python code, and a training step.
-
-    They are far apart, as an emulator translates the wide instructions of array libraries into many small ones.
-    """
+    """How many times longer emulated programs take than the lab host's own: Python code, and a training step."""
 
     python: float
     step: float

@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 from ansible_collections.fedsim.testbed.plugins.module_utils import _rootfs_image
 from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import BuildFailedError
-from ansible_collections.fedsim.testbed.plugins.module_utils._qemu_user import find_registration, register
+from ansible_collections.fedsim.testbed.plugins.module_utils._qemu_user import (
+    find_registration,
+    mount_registry,
+    register,
+)
 from ansible_collections.fedsim.testbed.plugins.module_utils._reference_trial import (
     ReferenceTrialError,
     time_reference,
@@ -48,6 +52,11 @@ def test_an_entry_that_does_not_serve_containers_is_replaced(tmp_path: Path) -> 
     register(LINE % ("/qemu", "F"), tmp_path)
     assert (tmp_path / "qemu-aarch64").read_text() == "-1"
     assert (tmp_path / "register").read_text() == LINE % ("/qemu", "F")
+
+
+def test_the_kernels_list_is_not_mounted_twice(tmp_path: Path) -> None:
+    (tmp_path / "register").write_text("")
+    assert not mount_registry(tmp_path)
 
 
 class FakeEngine:
