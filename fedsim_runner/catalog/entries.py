@@ -217,6 +217,30 @@ class LimitsEntry(Entry):
     )
 
 
+class ComputeEntry(Entry):
+    """How fast a device type is: the published time of a reference step on it, or how it compares to another type."""
+
+    reference: str | None = Field(
+        default=None,
+        description="The step that was timed: `mobilenetv3-small` or `numpy-mlp` ([fidelity.md](fidelity.md)).",
+    )
+    seconds: Annotated[float, Field(gt=0, le=86_400)] | None = Field(
+        default=None, description="What one such step takes on the whole device, in seconds."
+    )
+    source: str | None = Field(
+        default=None, description="Where the figure is from, or how it was derived. Needed with `reference`."
+    )
+    like: str | None = Field(default=None, description="Another device type that has figures, in place of a reference.")
+    speed: Annotated[float, Field(gt=0, le=1_000_000)] | None = Field(
+        default=None, description="How many times as fast as the type that `like` names."
+    )
+    accelerator: str | None = Field(
+        default=None,
+        description="What computes there besides its cores, such as a GPU. It is emulated in time, not in arithmetic: "
+        "plan and report say so.",
+    )
+
+
 class DeviceTypeEntry(LimitsEntry):
     """A hardware class. Without `based_on` it must give `cpus`, `memory_mb` and `network`."""
 
@@ -244,4 +268,11 @@ class DeviceTypeEntry(LimitsEntry):
         description="Directory of the type's Dockerfile: a bare name is under `dockerfiles/`, anything with a "
         "slash is a path relative to the experiment file. Not given: the type's own name, with hyphens, under "
         "`dockerfiles/`.",
+    )
+    compute: ComputeEntry | None = Field(
+        default=None,
+        description="How fast the type is. Its devices then get as much of a lab host as makes them so fast "
+        "([fidelity.md](fidelity.md)), and `cpus` only says how many cores it has. Not given: it is nominal, with "
+        "`cpus` cores of the lab host, however fast those are. A type without `compute` of its own that changes its "
+        "base's `cpus` is nominal, and so is a device that overrides them.",
     )

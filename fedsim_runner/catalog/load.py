@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from ..contract.errors import Exit, FedsimError
+from .compute import settle_compute
 from .entries import DeviceTypeEntry, ProfileEntry
 from .problem import Problem
 from .resolve import Resolver, resolve_device_type, resolve_profile
@@ -58,6 +59,7 @@ def load_catalog() -> Catalog:
     no_types: dict[str, DeviceType] = {}
     profiles = Resolver("network profile", report).resolve(profile_entries, no_profiles, resolve_profile)
     types = Resolver("device type", report).resolve(type_entries, no_types, resolve_device_type)
+    types = settle_compute(type_entries, no_types, types, report)
     found_types = {name: value for name, value in types.items() if value is not None}
     found_profiles = {name: value for name, value in profiles.items() if value is not None}
     for name, value in found_types.items():

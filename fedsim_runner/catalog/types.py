@@ -5,8 +5,9 @@ Rates are bit/s (block I/O: bytes/s), times microseconds, memory bytes. All valu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from ..compute.values import Compute
 from ..contract.device_file import DISK_BYTES
 from ..contract.link import Link, Links
 from ..contract.link_variation import LinkState
@@ -50,7 +51,11 @@ class NetworkProfile:
 
 @dataclass(frozen=True)
 class DeviceType:
-    """A hardware class. ``dockerfile``: its folder under dockerfiles/, or the absolute path of the user's folder."""
+    """A hardware class.
+
+    ``dockerfile``: its folder under dockerfiles/, or the absolute path of the user's folder. ``compute``: how fast it
+    is; None: it is nominal.
+    """
 
     name: str
     cpus: float
@@ -64,3 +69,4 @@ class DeviceType:
     read_bps: int | None = None  # block I/O, bytes per second
     write_bps: int | None = None
     emulated_by: str | None = None  # on lab hosts of another architecture; None: it runs as those do
+    compute: Compute | None = field(default=None, metadata={"omit_default": True})

@@ -37,6 +37,7 @@ VERBS = (
     "report",
     "down",
     "images",
+    "calibrate",
     "doctor",
     "inventory",
     "ansible-env",

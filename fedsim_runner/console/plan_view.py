@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from ..compute.values import Speed
 from ..contract.link import Link
 from ..contract.units import memory, rate, size
 from ..plan.host_load import describe_load
@@ -41,7 +42,11 @@ def render_plan(plan: Plan) -> RenderableType:
     transfers = plan.traffic.transfers[:SHOWN_DEVICES] if plan.traffic is not None else ()
     table = FoldedTable(
         Column("device", [device.name for device in devices]),
-        [Column("type", [device.type.name for device in devices]), Column("role", [device.role for device in devices])],
+        [
+            Column("type", [device.type.name for device in devices]),
+            Column("speed", [describe_speed(item.speed) for item in shown]),
+            Column("role", [device.role for device in devices]),
+        ],
         where,
         [
             Column("cpus", [f"{item.cpus:g} of {item.device.type.cpus:g}" for item in shown], right=True),
@@ -109,6 +114,11 @@ def _way(sites: Sequence[str]) -> str:
 
 def _rate(rate_bps: int | None) -> str:
     return "unlimited" if rate_bps is None else rate(rate_bps)
+
+
+def describe_speed(speed: Speed | None) -> str:
+    """Describe how fast a device is, e.g. ``2.37 s mobilenetv3-small``."""
+    return "nominal" if speed is None else f"{speed.seconds:.3g} s {speed.reference}"
 
 
 def describe_link(link: Link) -> str:

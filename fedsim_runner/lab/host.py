@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..compute.calibration import Calibration
 from ..contract.emulation import Slowdowns
 from .ssh import Ssh
 
@@ -75,6 +76,8 @@ class LabHost:
         tasks: processes and threads that its kernel allows; 0: unknown.
         emulates: other architectures whose programs its kernel runs; None: unknown.
         slowdowns: how many times longer devices of those compute, as measured there.
+        processor: its model, by which calibrations are kept; empty: unknown.
+        calibrations: what was measured on such a processor, by reference; None: devices are not limited there.
         overhead: what each device takes there besides its participant; the testbed knows it.
         connection: Ansible's connection plugin.
         address: the lab host's address for Ansible; None: its name.
@@ -98,6 +101,8 @@ class LabHost:
     tasks: int = 0
     emulates: tuple[str, ...] | None = None
     slowdowns: Slowdowns = field(default_factory=dict)
+    processor: str = ""
+    calibrations: Mapping[str, Calibration] | None = None
     overhead: DeviceOverhead = DeviceOverhead()
     connection: Literal["local", "ssh"] = "local"
     address: str | None = None

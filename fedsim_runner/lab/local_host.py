@@ -30,6 +30,7 @@ def probe_lab_host(host: LabHost) -> LabHost:
         tasks=found.tasks,
         emulates=found.emulates,
         slowdowns=found.slowdowns,
+        processor=found.processor,
     )
 
 
@@ -61,4 +62,5 @@ def local_lab_host(name: str, engine_url: str | None = None) -> LabHost:
         tasks=capacity.tasks,
         emulates=capacity.emulates,
         slowdowns=read_slowdowns(STATE_ROOT, describe_circumstances()),
+        processor=capacity.processor,
     )

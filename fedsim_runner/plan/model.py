@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..compute.values import Speed
 from ..lab.host import LabHost
 from ..spec.experiment import Device, Experiment
 
@@ -22,6 +23,7 @@ class PlacedDevice:
     gpu_ids: tuple[str, ...]  # as the Engine calls them
     index: int  # 0 for the server, 1..n for clients; also FederatedScope's data_idx
     emulated: bool = False  # its programs are of another architecture than its lab host's
+    speed: Speed | None = None  # None: nominal
 
     @property
     def gpus(self) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from ..contract.compute_threads import threads_for
 from ..contract.cpu_limit import LEAST_CPUS
 from ..lab.host import LabHost
 from ..spec.experiment import Experiment
@@ -20,6 +19,7 @@ from .other_runs import usable_cpus
 from .pins import check_pins
 from .placement_error import PlacementError
 from .placement_notes import describe_placement
+from .speeds import Speeds, describe_speeds
 from .timeline_notes import describe_timeline, refuse_unseen
 from .varying_links import describe_varying_links
 
@@ -34,8 +34,8 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
 
     Raises:
         FedsimError: a device asks for a lab host that there is not.
-        PlacementError: the lab has no hosts, a device's cpu limit would be below 0.001, a lab host's memory does not
-            hold its devices, or there are more devices than addresses.
+        PlacementError: the lab has no hosts, a device's reference was not measured on its lab host, its cpu limit would
+            be below 0.001, a lab host's memory does not hold its devices, or there are more devices than addresses.
     """
     if not hosts:
         raise PlacementError("the lab has no lab hosts: name at least one")
@@ -45,27 +45,30 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
     assigned = assign(experiment, hosts)
     in_use = set(assigned.values())
     ordered_hosts = tuple(sorted((host for host in hosts if host.name in in_use), key=lambda host: host.name))
-    factor = _choose_cpu_factor(experiment, ordered_hosts, assigned)
-    subnet = choose_subnet(len(experiment.devices))
     by_name = {host.name: host for host in ordered_hosts}
+    speeds = Speeds(by_name, assigned)
+    speeds.refuse_unmeasured(experiment.devices)
+    factor = _choose_cpu_factor(experiment, ordered_hosts, assigned, speeds)
+    subnet = choose_subnet(len(experiment.devices))
     gpus = give_gpus(experiment.devices, by_name, assigned)
 
     placed = []
     ordered_devices = (experiment.server, *experiment.clients)
     for index, device in enumerate(ordered_devices):
         host = by_name[assigned[device.name]]
-        cpus = round(device.type.cpus * factor, 5)
+        share = speeds.share(device, factor)
         placed.append(
             PlacedDevice(
                 device=device,
                 lab_host=host.name,
                 address=str(subnet.network_address + 1 + index),
                 port=SERVER_PORT if device.role == "server" else CLIENT_PORT,
-                cpus=cpus,
-                threads=threads_for(cpus),
+                cpus=share.cpus,
+                threads=share.threads,
                 gpu_ids=gpus[device.name],
                 index=index,
                 emulated=is_emulated(device.type, host),
+                speed=speeds.of(device),
             )
         )
     refuse_unseen(experiment.timeline, placed, experiment.server.name)
@@ -87,7 +90,8 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
         notes=(
             *experiment.notes,
             *(f"lab host {host.name} is left out: {host.missing}" for host in missing),
-            *_describe_kept_factor(experiment, ordered_hosts, assigned, factor),
+            *_describe_kept_factor(experiment, ordered_hosts, assigned, factor, speeds),
+            *describe_speeds(experiment.devices, speeds, ordered_hosts),
             *describe_placement(placed, ordered_hosts, by_host, factor),
             *describe_refusals(experiment, placed),
             *describe_varying_links(experiment, placed),
@@ -99,22 +103,25 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
     )
 
 
-def _nominal_cpus(experiment: Experiment, hosts: Sequence[LabHost], assigned: dict[str, str]) -> dict[str, float]:
-    nominal = {host.name: 0.0 for host in hosts}
+def _full_cpus(
+    experiment: Experiment, hosts: Sequence[LabHost], assigned: dict[str, str], speeds: Speeds
+) -> dict[str, float]:
+    # What the devices of each lab host would have without a factor.
+    full = {host.name: 0.0 for host in hosts}
     for device in experiment.devices:
-        nominal[assigned[device.name]] += device.type.cpus
-    return nominal
+        full[assigned[device.name]] += speeds.cpus(device)
+    return full
 
 
-def _fitting_factor(hosts: Sequence[LabHost], nominal: dict[str, float]) -> float:
-    fits = min((usable_cpus(host) / nominal[host.name] for host in hosts if nominal[host.name]), default=1.0)
+def _fitting_factor(hosts: Sequence[LabHost], full: dict[str, float]) -> float:
+    fits = min((usable_cpus(host) / full[host.name] for host in hosts if full[host.name]), default=1.0)
     return min(1.0, math.floor(fits * 10_000) / 10_000)
 
 
 def _describe_kept_factor(
-    experiment: Experiment, hosts: Sequence[LabHost], assigned: dict[str, str], factor: float
+    experiment: Experiment, hosts: Sequence[LabHost], assigned: dict[str, str], factor: float, speeds: Speeds
 ) -> Iterator[str]:
-    fits = _fitting_factor(hosts, _nominal_cpus(experiment, hosts, assigned))
+    fits = _fitting_factor(hosts, _full_cpus(experiment, hosts, assigned, speeds))
     if experiment.cpu_factor is None and factor < fits:
         yield (
             f"the run is up and keeps its cpu factor {factor:g}, though {fits:g} would fit now: end it with "
@@ -122,38 +129,42 @@ def _describe_kept_factor(
         )
 
 
-def _standing_factor(experiment: Experiment, hosts: Sequence[LabHost], assigned: dict[str, str]) -> Iterator[float]:
+def _standing_factor(
+    experiment: Experiment, hosts: Sequence[LabHost], assigned: dict[str, str], speeds: Speeds
+) -> Iterator[float]:
     # Other runs may have gone since the run was brought up: its devices, if they are the same, are as fast as then.
     standing = {host.name: host.standing for host in hosts if host.standing}
     for factor in {there.cpu_factor for there in standing.values()}:
         if all(
             (there := standing.get(assigned[device.name])) is not None
-            and there.cpus.get(device.name) == round(device.type.cpus * factor, 5)
+            and there.cpus.get(device.name) == speeds.cpus(device, factor)
             for device in experiment.devices
         ):
             yield factor
 
 
-def _choose_cpu_factor(experiment: Experiment, hosts: Sequence[LabHost], assigned: dict[str, str]) -> float:
-    nominal = _nominal_cpus(experiment, hosts, assigned)
+def _choose_cpu_factor(
+    experiment: Experiment, hosts: Sequence[LabHost], assigned: dict[str, str], speeds: Speeds
+) -> float:
+    full = _full_cpus(experiment, hosts, assigned, speeds)
     factor = experiment.cpu_factor
     if factor is None:
-        factor = min(_fitting_factor(hosts, nominal), *_standing_factor(experiment, hosts, assigned), 1.0)
-    smallest = min(experiment.devices, key=lambda device: device.type.cpus)
-    if smallest.type.cpus * factor < LEAST_CPUS:
-        asked = sum(nominal.values())
+        factor = min(_fitting_factor(hosts, full), *_standing_factor(experiment, hosts, assigned, speeds), 1.0)
+    smallest = min(experiment.devices, key=speeds.cpus)
+    if speeds.cpus(smallest, factor) < LEAST_CPUS:
+        asked = sum(full.values())
         have = sum(host.cpus for host in hosts)
         raise PlacementError(
-            f"device {smallest.name} ({smallest.type.name}) would get {smallest.type.cpus * factor:.5f} cpus, below "
+            f"device {smallest.name} ({smallest.type.name}) would get {speeds.cpus(smallest, factor):.5f} cpus, below "
             f"the {LEAST_CPUS} that the kernel can limit it to: the devices ask for {asked:g} cpus and the lab has "
             f"{have:g}; ask for fewer or smaller devices, add lab hosts, or set a larger cpu_factor"
         )
     has = {host.name: host.cpus for host in hosts}
-    too_large = [device for device in experiment.devices if device.type.cpus * factor > has[assigned[device.name]]]
+    too_large = [device for device in experiment.devices if speeds.cpus(device, factor) > has[assigned[device.name]]]
     if too_large:
         device = too_large[0]
         raise PlacementError(
-            f"device {device.name} ({device.type.name}) would get {device.type.cpus * factor:g} cpus, more than lab "
+            f"device {device.name} ({device.type.name}) would get {speeds.cpus(device, factor):g} cpus, more than lab "
             f"host {assigned[device.name]} has: set a smaller cpu_factor, or leave it out to have it computed"
         )
     return factor

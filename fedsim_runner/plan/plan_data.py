@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..compute.values import Speed
 from ..contract.typed_json import dump
 from ..spec.experiment import Experiment
 from .model import HostLoad, PlacedDevice, Plan, Traffic
@@ -94,6 +95,7 @@ def _device_as_dict(item: PlacedDevice, experiment: Experiment) -> dict[str, Any
         "address": item.address,
         "cpus": item.cpus,
         "nominal_cpus": device.type.cpus,
+        **({} if item.speed is None else {"compute": _speed_as_dict(item.speed)}),
         "memory_bytes": device.type.memory_bytes,
         "disk_bytes": device.type.disk_bytes,
         **({"emulated": device.type.arch} if item.emulated else {}),
@@ -103,4 +105,15 @@ def _device_as_dict(item: PlacedDevice, experiment: Experiment) -> dict[str, Any
         "link": {"up": device.network.up.as_dict(), "down": device.network.down.as_dict()},
         "federatedscope": dict(device.config),
         **({} if varying is None else {"varying": varying}),
+    }
+
+
+def _speed_as_dict(speed: Speed) -> dict[str, Any]:
+    return {
+        "reference": speed.reference,
+        "seconds": round(speed.seconds, 6),
+        "source": speed.compute.source,
+        **({"derived_from": speed.compute.reference} if speed.derived else {}),
+        **({} if speed.compute.accelerator is None else {"accelerator": speed.compute.accelerator}),
+        "uncertainty": speed.uncertainty,
     }

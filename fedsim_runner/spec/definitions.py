@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from ..catalog.compute import settle_compute
 from ..catalog.entries import DeviceTypeEntry, ProfileEntry
 from ..catalog.load import Catalog
 from ..catalog.name_rules import as_device_name, explain_wrong_kind
@@ -98,11 +99,11 @@ def resolve_definitions(
             resolved = None
         return resolved, problems
 
-    types = Resolver("device type", lambda name, problem: report(AT_TYPES, name, problem)).resolve(
-        {name: entry for name, entry in own.types.items() if entry is not None},
-        {**catalog.device_types, **{name: None for name, entry in own.types.items() if entry is None}},
-        build_type,
-    )
+    valid_types = {name: entry for name, entry in own.types.items() if entry is not None}
+    known_types = {**catalog.device_types, **{name: None for name, entry in own.types.items() if entry is None}}
+    report_type = partial(report, AT_TYPES)
+    types = Resolver("device type", report_type).resolve(valid_types, known_types, build_type)
+    types = settle_compute(valid_types, known_types, types, report_type)
     _check_images(own, types, document)
     return Choices(types, variations.add_to_all(profiles, valid, places), folder)
 

@@ -10,6 +10,7 @@ from ..catalog.data_sets import BUNDLED, CLIENT_TEST_SHARE, CLIENT_VAL_SHARE, MI
 from ..catalog.load import load_catalog
 from ..catalog.name_rules import KIND_PATTERN
 from ..catalog.resolve import DEFAULT_PIDS, KILO, MEMORY_MB
+from ..compute.values import Compute
 from ..contract.device_file import DISK_BYTES
 from ..contract.link import Link
 from ..contract.paths import MODEL
@@ -24,6 +25,7 @@ _SECTIONS = (
     ("AvailabilityEntry", "`devices[].available` as a rule", "available"),
     ("LimitsEntry", "`devices[].overrides`", "limits"),
     ("DeviceTypeEntry", "`device_types.<name>`", "device-types"),
+    ("ComputeEntry", "`device_types.<name>.compute`", "compute"),
     ("NetworkSection", "`network`", "network"),
     ("ProfileEntry", "`network.profiles.<name>`, `network_profiles.<name>` and `devices[].network`", "profiles"),
     ("DirectionEntry", "`up` and `down` of a profile", "directions"),
@@ -302,6 +304,7 @@ def _list_catalogue() -> list[str]:
             str(value.gpus),
             str(value.pids),
             f"`{value.network}`",
+            _describe_compute(value.compute),
             catalog.device_type_entries[name].source or "",
         )
         for name, value in catalog.device_types.items()
@@ -316,10 +319,16 @@ def _list_catalogue() -> list[str]:
     ]
     return [
         "## Catalogue: device types\n",
-        _format_table(("type", "cpus", "memory_mb", "arch", "gpus", "pids", "network", "source"), types),
+        _format_table(("type", "cpus", "memory_mb", "arch", "gpus", "pids", "network", "compute", "source"), types),
         "## Catalogue: network profiles\n\nRate, one-way delay and jitter, loss, for each direction.\n",
         _format_table(("profile", "up", "down", "source"), profiles),
     ]
+
+
+def _describe_compute(compute: Compute | None) -> str:
+    if compute is None:
+        return "nominal"
+    return f"`{compute.reference}` {compute.seconds:.3g} s: {compute.source}"
 
 
 def _list_data_sets() -> list[str]:

@@ -215,6 +215,7 @@ def free_capacity(capacity: HostCapacity) -> dict[str, Any]:
         "memory_free_bytes": capacity.memory_free_bytes,
         "tasks": capacity.tasks,
         "emulates": None if capacity.emulates is None else list(capacity.emulates),
+        "processor": capacity.processor,
     }
 
 

@@ -36,6 +36,8 @@ FIELDS = (
     "memory_peak_bytes",
     "memory_limit_bytes",
     "cpus",
+    "reference",
+    "reference_seconds",
     "cpu_seconds",
     "throttled_seconds",
     "course_seconds",
@@ -97,6 +99,7 @@ def _device(placed: dict[str, Any], seen: DeviceState, measured: Mapping[str, fl
     error = end.pop("error", None)
     end = {key: figure for key, value in end.items() if (figure := number(value)) is not None and 0 <= figure < LARGEST}
     started, ended = end.get("gate_opened"), end.get("ended")
+    compute = placed.get("compute") or {}  # of a nominal device nothing
     entry: dict[str, Any] = dict.fromkeys(FIELDS)
     entry.update({key: placed.get(key) for key in ("type", "role", "engine", "network", "lab_host", "address", "cpus")})
     entry.update(
@@ -108,6 +111,8 @@ def _device(placed: dict[str, Any], seen: DeviceState, measured: Mapping[str, fl
         bytes_down=_whole_or(end.get("rx_bytes"), measured.get("rx_bytes")),
         memory_peak_bytes=_largest(end.get("memory_peak_bytes"), measured.get("memory_peak_bytes")),
         memory_limit_bytes=whole(placed.get("memory_bytes")),
+        reference=shown(text(compute.get("reference")) or "") or None,
+        reference_seconds=number(compute.get("seconds")),
         cpu_seconds=_first(end.get("cpu_seconds"), _largest(measured.get("cpu_seconds"))),
         throttled_seconds=_largest(measured.get("throttled_seconds")),
         course_seconds=None if started is None or ended is None else round(ended - started, 3),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsim_runner.agent.links.wiring import MOST_DEVICES
+from fedsim_runner.compute.store import known_for
 from fedsim_runner.contract import agent_calls
 from fedsim_runner.contract.claim import is_claimed_by_another, own_control, read_claim
 from fedsim_runner.contract.engine_address import EngineAddressError, check_engine_of
@@ -95,7 +96,12 @@ class DockerTestbed:
     def lab_hosts(self, experiment: Experiment, run: str | None) -> Sequence[LabHost]:
         """All lab hosts as they are now."""
         hosts = [
-            replace(host, overhead=CONTAINER_OVERHEAD, most_devices=MOST_DEVICES)
+            replace(
+                host,
+                overhead=CONTAINER_OVERHEAD,
+                most_devices=MOST_DEVICES,
+                calibrations=known_for(host.processor),
+            )
             for host in self._probe(self._hosts, self._access)
         ]
         there = [host for host in hosts if not host.missing]

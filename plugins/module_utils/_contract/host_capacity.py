@@ -27,7 +27,8 @@ class HostCapacity:
     ``memory_free_bytes``: what new processes can have now without swapping; ``tasks``: processes and threads that the
     kernel allows. 0: unknown.
 
-    ``emulates``: other architectures whose programs the kernel runs; None: unknown.
+    ``emulates``: other architectures whose programs the kernel runs; None: unknown. ``processor``: its model; empty:
+    unknown.
     """
 
     cpus: int
@@ -37,6 +38,7 @@ class HostCapacity:
     memory_free_bytes: int = 0
     tasks: int = 0
     emulates: tuple[str, ...] | None = None
+    processor: str = ""
 
     def with_engine_figures(self, info: Mapping[str, Any]) -> HostCapacity:
         """Return the same with the Engine's figures; ``info`` is its answer to ``/info``."""
@@ -63,7 +65,33 @@ def measure_this_machine() -> HostCapacity:
         memory_free_bytes=_free_memory(),
         tasks=_most_tasks(),
         emulates=emulated_architectures(),
+        processor=describe_processor(_read_cpuinfo()),
     )
+
+
+def describe_processor(cpuinfo: str) -> str:
+    """Return the model of the first processor that the text of ``/proc/cpuinfo`` lists; empty if it names none.
+
+    x86: its name with family, model and stepping, as virtual machines may show a general name. Arm: the numbers of
+    implementer and part (Arm's MIDR_EL1), which are all that the kernel says.
+    """
+    fields: dict[str, str] = {}
+    for line in cpuinfo.splitlines():
+        name, separator, value = line.partition(":")
+        if separator:
+            fields.setdefault(name.strip(), value.strip())
+    if "model name" in fields:
+        numbers = [f"{name} {fields[name]}" for name in ("cpu family", "model", "stepping") if name in fields]
+        return f"{fields['model name']} ({', '.join(numbers)})" if numbers else fields["model name"]
+    parts = [f"{name} {fields[name]}" for name in ("CPU implementer", "CPU part", "CPU revision") if name in fields]
+    return ", ".join(parts)
+
+
+def _read_cpuinfo() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _gpu_ids() -> tuple[str, ...]:

@@ -31,9 +31,29 @@ def test_device_types() -> None:
         "raspberry-pi": (4, 4096, "arm64", "wifi"),
         "iot-minimal": (1, 256, "amd64", "3g"),
     }
-    found = {name: (t.cpus, t.memory_bytes // MB, t.arch, t.network) for name, t in types.items()}
+    found = {name: (t.cpus, t.memory_bytes // MB, t.arch, t.network) for name, t in types.items() if name in promised}
     assert found == promised
+    assert all(types[name].compute is None for name in promised)
     assert types["edge-server"].gpus == types["smartphone-high"].gpus == 1
+
+
+def test_types_with_figures_say_whether_they_are_published_and_others_are_nominal() -> None:
+    catalog = load_catalog()
+    for name, value in catalog.device_types.items():
+        entry = catalog.device_type_entries[name]
+        if value.compute is not None:
+            assert value.compute.source.startswith("published" if entry.compute.reference else "derived"), name
+        elif name != "raspberry-pi":  # the board's cores and memory are known, its speed is the lab host's
+            assert "Nominal" in str(entry.source), name
+    seconds = {name: value.compute.seconds for name, value in catalog.device_types.items() if value.compute}
+    assert sorted(seconds, key=lambda name: seconds[name]) == [
+        "x86-edge-server",
+        "laptop",
+        "raspberry-pi-5",
+        "raspberry-pi-4",
+        "raspberry-pi-3",
+        "mcu-gateway",
+    ]
 
 
 def test_profiles_get_slower_with_more_delay() -> None:

@@ -140,6 +140,7 @@ def _as_probed(host: LabHost, facts: Mapping[str, Any]) -> LabHost:
         tasks=int(facts["tasks"]),
         emulates=None if facts["emulates"] is None else tuple(facts["emulates"]),
         slowdowns=parse_slowdowns(facts["slowdowns"]),
+        processor=str(facts["processor"]),
     )
 
 

@@ -1,0 +1,107 @@
+"""How fast device types are: the figures of each, its own, its base's, or another type's times a factor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from ..compute.references import REFERENCES
+from ..compute.values import Compute
+from .entries import ComputeEntry, DeviceTypeEntry
+from .problem import Problem
+from .suggestions import suggestion
+from .types import DeviceType
+
+AT = ("compute",)
+NEEDED = ("reference", "seconds", "source")
+
+
+def settle_compute(
+    entries: Mapping[str, DeviceTypeEntry],
+    known: Mapping[str, DeviceType | None],
+    types: Mapping[str, DeviceType | None],
+    report: Callable[[str, Problem], None],
+) -> dict[str, DeviceType | None]:
+    """Return ``types`` with their figures.
+
+    Args:
+        entries: those that define types.
+        known: types that are there without them, whose figures are settled.
+        types: all types.
+        report: takes what is wrong with an entry.
+    """
+    settled: dict[str, Compute | None] = {}
+
+    def of(name: str, chain: tuple[str, ...]) -> Compute | None:
+        # An entry that refers to its own name means the one that is there without it.
+        if name not in entries or (chain and chain[-1] == name and name in known):
+            there = known.get(name)
+            return None if there is None else there.compute
+        if name not in settled:
+            settled[name] = _own(name, (*chain, name))
+        return settled[name]
+
+    def _own(name: str, chain: tuple[str, ...]) -> Compute | None:
+        entry = entries[name]
+        if entry.compute is None:
+            inherits = entry.based_on is not None and entry.cpus is None and entry.based_on in types
+            circle = entry.based_on in chain[:-1] or (entry.based_on == name and name not in known)
+            return of(str(entry.based_on), chain) if inherits and not circle else None
+        problems = _check(entry.compute, types)
+        if not problems and entry.compute.like is not None:
+            like = entry.compute.like
+            if like in chain[:-1] or (like == name and name not in known):
+                problems.append(Problem((*AT, "like"), f"is like itself: {' -> '.join((*chain, like))}"))
+            else:
+                other = of(like, chain)
+                if other is not None:
+                    return _scaled(entry.compute, like, other)
+                if types.get(like) is not None and not _has_figures(like, entries):
+                    text = f'device type "{like}" has no figures: it is nominal'
+                    problems.append(Problem((*AT, "like"), text, "name one that has compute"))
+        for problem in problems:
+            report(name, problem)
+        if problems or entry.compute.reference is None:
+            return None
+        compute = entry.compute
+        return Compute(str(compute.reference), float(compute.seconds or 0), str(compute.source), compute.accelerator)
+
+    return {
+        name: value if value is None or name not in entries else replace(value, compute=of(name, ()))
+        for name, value in types.items()
+    }
+
+
+def _has_figures(name: str, entries: Mapping[str, DeviceTypeEntry]) -> bool:
+    """Whether an entry gives figures, which are then wrong and reported there."""
+    return name in entries and entries[name].compute is not None
+
+
+def _scaled(entry: ComputeEntry, like: str, other: Compute) -> Compute:
+    speed = float(entry.speed or 1)
+    source = entry.source or f"{speed:g} times as fast as {like}"
+    return Compute(other.reference, other.seconds / speed, source, entry.accelerator)
+
+
+def _check(entry: ComputeEntry, types: Mapping[str, DeviceType | None]) -> list[Problem]:
+    given = entry.model_dump(exclude_none=True)
+    hint = "give reference, seconds and source, or like and speed"
+    if entry.like is None:
+        wrong = [Problem((*AT, "speed"), "is for like", hint)] if "speed" in given else []
+        missing = [key for key in NEEDED if key not in given]
+        wrong += [Problem(AT, f'missing key "{key}"', hint) for key in missing]
+        if entry.reference is not None and entry.reference not in REFERENCES:
+            text = f'there is no reference "{entry.reference}"'
+            wrong.append(Problem((*AT, "reference"), text, suggestion(entry.reference, list(REFERENCES))))
+        return wrong
+    wrong = [
+        Problem((*AT, key), "is for a figure of its own, and like takes another type's", "remove one of them")
+        for key in ("reference", "seconds")
+        if key in given
+    ]
+    if entry.speed is None:
+        wrong.append(Problem(AT, 'missing key "speed"', "how many times as fast it is, for example speed: 0.5"))
+    if entry.like not in types:
+        text = f'there is no device type "{entry.like}"'
+        wrong.append(Problem((*AT, "like"), text, suggestion(entry.like, list(types))))
+    return wrong

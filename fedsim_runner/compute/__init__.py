@@ -1,0 +1,1 @@
+"""How fast devices compute: published steps, what lab hosts need for them, and the quota that follows."""

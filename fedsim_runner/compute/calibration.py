@@ -1,0 +1,112 @@
+"""What a lab host needs for a reference step, and what of it a device gets to be as fast as its type says. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from .values import Share
+
+#: Within this quota a step is timed as slow devices have it: what it has in caches is lost while it waits.
+QUOTA_CPUS: Final = 0.25
+#: With as many threads as these and with all cores, as far as there are so many.
+THREADS: Final = (1, 2, 4)
+#: A step that took so much longer than its processor time allows was held up by something else.
+BUSY_SHARE: Final = 0.1
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Steps with so many threads, within a quota or, where ``cpus`` is None, without.
+
+    Attributes:
+        wall_s: the median of what a step took.
+        cpu_s: the median of its processor time, of all threads.
+        spread: half the range between the quartiles of the processor time, as a share of its median.
+        steps: how many were timed.
+    """
+
+    threads: int
+    cpus: float | None
+    wall_s: float
+    cpu_s: float
+    spread: float
+    steps: int
+
+    @property
+    def held_up(self) -> float:
+        """By which share a step took longer than its processor time within the quota, or on its cores, allows."""
+        return self.wall_s * (self.cpus or self.threads) / self.cpu_s - 1 if self.threads == 1 else 0.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was measured on a lab host.
+
+    Attributes:
+        processor: its model, which other lab hosts share.
+        reference: the step.
+        image: of the engine, in which it was timed.
+        measured_at: UTC, as ISO 8601 writes it.
+        timings: with one thread within a quota, then without one by number of threads.
+    """
+
+    processor: str
+    reference: str
+    image: str
+    measured_at: str
+    timings: tuple[Timing, ...]
+
+    @property
+    def within_quota(self) -> Timing:
+        """One thread within :data:`QUOTA_CPUS`."""
+        return next(one for one in self.timings if one.cpus is not None)
+
+    @property
+    def free(self) -> Sequence[Timing]:
+        """Those without a quota, by number of threads."""
+        return sorted((one for one in self.timings if one.cpus is None), key=lambda one: one.threads)
+
+    @property
+    def uncertainty(self) -> float:
+        """How sure the processor time of a step is, as a share of it."""
+        return self.within_quota.spread
+
+    @property
+    def was_busy(self) -> bool:
+        """Whether something else held the steps up: with several threads, times are then too long."""
+        return max(self.free[0].held_up, self.within_quota.held_up) > BUSY_SHARE
+
+    def share(self, seconds: float) -> Share:
+        """Return what a device gets whose step takes ``seconds``.
+
+        One thread, in a quota of its processor time in that of the step, is enough for most. For others the least
+        number of threads that was fast enough, and of one that is faster than all cores more of them than there are.
+        """
+        cpus = self.within_quota.cpu_s / seconds
+        if cpus <= 1:
+            return Share(round(cpus, 5), 1)
+        timing = next((one for one in self.free if one.wall_s <= seconds), self.free[-1])
+        return Share(round(timing.threads * timing.wall_s / seconds, 5), timing.threads)
+
+
+def summarise(threads: int, cpus: float | None, steps: Sequence[tuple[float, float]]) -> Timing:
+    """Return what steps of so many wall-clock and processor seconds amount to."""
+    walls, used = [wall for wall, _ in steps], [cpu for _, cpu in steps]
+    median = statistics.median(used)
+    low, _, high = statistics.quantiles(used, n=4, method="inclusive")
+    return Timing(
+        threads=threads,
+        cpus=cpus,
+        wall_s=round(statistics.median(walls), 6),
+        cpu_s=round(median, 6),
+        spread=round((high - low) / 2 / median, 4),
+        steps=len(steps),
+    )
+
+
+def threads_to_try(cores: int) -> list[int]:
+    """Return the numbers of threads with which steps are timed on a host of so many cores."""
+    return sorted({count for count in THREADS if count <= cores} | {cores})

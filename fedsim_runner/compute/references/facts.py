@@ -1,0 +1,23 @@
+"""What is known of a reference step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A training step by which devices and lab hosts are compared.
+
+    Attributes:
+        name: as experiment files have it.
+        engine: the engine whose image it runs in, and whose devices it times.
+        title: what one step is.
+        base_seconds: seconds of processor time of one step, with one thread within a quota of 0.25 cpus, on the machine
+            that docs/fidelity.md names: by these, a figure for one reference is derived from one for another.
+    """
+
+    name: str
+    engine: str
+    title: str
+    base_seconds: float

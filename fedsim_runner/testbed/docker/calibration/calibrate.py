@@ -1,0 +1,107 @@
+"""Calibrating lab hosts: all at once, on each one reference after the other; what is known is not measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from fedsim_runner.compute import store
+from fedsim_runner.compute.calibration import QUOTA_CPUS, Calibration, threads_to_try
+from fedsim_runner.compute.references import reference_of_engine
+from fedsim_runner.compute.references.facts import Reference
+from fedsim_runner.lab.access import LabAccess
+from fedsim_runner.lab.host import LabHost
+
+from ...values import UnreachableError
+from ..docker_engine import lab_engine
+from ..lab_playbooks import Images, build_images
+from ..remote.probe import probe_lab_hosts
+from .timed_container import TimingError, remove_left_over, time_steps
+
+# In a quota a step takes several times as long.
+SECONDS_FREE = 2.0
+SECONDS_WITHIN_QUOTA = 5.0
+AT_ONCE = 32
+ENGINE_TIMEOUT_S = 120
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A lab host's calibration. ``took_s``: None: it was known."""
+
+    lab_host: str
+    calibration: Calibration
+    took_s: float | None
+
+
+def calibrate(
+    console: Console,
+    image_base: str | None,
+    engines: Sequence[str],
+    hosts: Sequence[LabHost],
+    access: LabAccess,
+    again: bool,
+) -> Sequence[Calibrated | TimingError]:
+    """Time the reference of each engine on each lab host, and keep the results.
+
+    Args:
+        console: for progress.
+        image_base: what images are built on; None: what is there.
+        engines: that have a reference.
+        hosts: the lab hosts.
+        access: how they are reached.
+        again: whether what is known is measured anew.
+
+    Raises:
+        FedsimError: a lab host cannot be reached, the images cannot be built, or results cannot be kept.
+    """
+    images = build_images(console, image_base, engines, hosts, access)
+    probed = [host for host in probe_lab_hosts(hosts, access) if not host.missing]
+
+    def one_host(host: LabHost) -> list[Calibrated | TimingError]:
+        return _calibrate_host(host, images[host.name], engines, access, again)
+
+    with ThreadPoolExecutor(min(AT_ONCE, max(1, len(probed)))) as pool:
+        return [found for many in pool.map(one_host, probed) for found in many]
+
+
+def _calibrate_host(
+    host: LabHost, images: Images, engines: Sequence[str], access: LabAccess, again: bool
+) -> list[Calibrated | TimingError]:
+    found: list[Calibrated | TimingError] = []
+    try:
+        with lab_engine(host, ENGINE_TIMEOUT_S, access) as engine:
+            remove_left_over(engine.client)
+            for name in engines:
+                reference = reference_of_engine(name)
+                assert reference is not None
+                image = _image_of(name, images.images)
+                known = None if again else store.find(host.processor, reference.name, image)
+                if known is not None:
+                    found.append(Calibrated(host.name, known, None))
+                    continue
+                begun = time.monotonic()
+                made = _measure(engine.client, host, image, reference)
+                store.keep(made)
+                found.append(Calibrated(host.name, made, time.monotonic() - begun))
+    except (TimingError, UnreachableError) as error:
+        found.append(TimingError(f"lab host {host.name}: {error}"))
+    return found
+
+
+def _image_of(engine: str, images: Mapping[str, Any]) -> str:
+    """The image of the engine itself, without a device type."""
+    return next(ref for ref in sorted(images) if ref.startswith(f"fedsim/engine-{engine}:"))
+
+
+def _measure(client: Any, host: LabHost, image: str, reference: Reference) -> Calibration:
+    timings = [time_steps(client, image, reference, 1, QUOTA_CPUS, SECONDS_WITHIN_QUOTA)]
+    for threads in threads_to_try(int(host.cpus)):
+        timings.append(time_steps(client, image, reference, threads, None, SECONDS_FREE))
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return Calibration(host.processor, reference.name, image, now, tuple(timings))

@@ -1,0 +1,108 @@
+"""One container that times a reference step: started without a limit, given one, and told to begin."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from docker.errors import DockerException
+
+from fedsim_runner.compute import timing_program
+from fedsim_runner.compute.calibration import Timing, summarise
+from fedsim_runner.compute.references import step_program
+from fedsim_runner.compute.references.facts import Reference
+from fedsim_runner.content import PACKAGE_DIR
+from fedsim_runner.contract.compute_threads import thread_variables
+from fedsim_runner.contract.cpu_limit import limit_to
+from fedsim_runner.contract.errors import Exit, FedsimError
+
+LABEL = "org.fedsim.calibration"
+READY_WITHIN_S = 60.0
+POLL_S = 0.05
+SHOWN = 300
+ENDED_BY_ALARM = 128 + signal.SIGALRM
+
+
+class TimingError(FedsimError):
+    """Steps could not be timed on a lab host."""
+
+    exit = Exit.LAB
+
+
+def remove_left_over(client: Any) -> None:
+    """Remove containers of a calibration that was killed."""
+    for container in client.containers.list(all=True, filters={"label": LABEL, "status": "exited"}):
+        container.remove(force=True)
+
+
+def time_steps(
+    client: Any, image: str, reference: Reference, threads: int, cpus: float | None, seconds: float
+) -> Timing:
+    """Time steps for so many seconds, with so many threads, within a quota or without.
+
+    Raises:
+        TimingError: the container fails.
+    """
+    program = f"{step_program(reference)}\n{_program()}"
+    command = ["python3", "-c", program, str(seconds), str(threads)]
+    try:
+        with _running(client, image, command, threads) as container:
+            _wait(container, timing_program.READY, READY_WITHIN_S)
+            if cpus is not None:
+                limit = limit_to(cpus)
+                container.update(cpu_period=limit.period_us, cpu_quota=limit.quota_us)
+            container.kill("SIGUSR1")
+            steps = json.loads(_wait(container, "[[", timing_program.GIVE_UP_S))
+    except (DockerException, OSError, ValueError) as error:
+        raise TimingError(f"{reference.name} cannot be timed in {image}: {error}") from error
+    return summarise(threads, cpus, [(float(wall), float(used)) for wall, used in steps])
+
+
+def _program() -> str:
+    return (PACKAGE_DIR / "compute" / "timing_program.py").read_text(encoding="utf-8").replace(_FUTURE, "")
+
+
+# Of two programs in one text it may only stand in the first.
+_FUTURE = "from __future__ import annotations\n"
+
+
+@contextmanager
+def _running(client: Any, image: str, command: Sequence[str], threads: int) -> Iterator[Any]:
+    container = client.containers.run(
+        image,
+        list(command),
+        environment=thread_variables(threads),
+        network_mode="none",
+        cap_drop=["ALL"],
+        labels={LABEL: "1"},
+        detach=True,
+    )
+    try:
+        yield container
+    finally:
+        container.remove(force=True)
+
+
+def _wait(container: Any, beginning: str, within_s: float) -> str:
+    """Return the first line of a container's output that begins so."""
+    end = time.monotonic() + within_s
+    while True:
+        container.reload()
+        ended = container.status not in ("created", "running")
+        output = container.logs().decode(errors="replace")
+        for line in output.splitlines():
+            if line.startswith(beginning):
+                return str(line)
+        if ended or time.monotonic() > end:
+            raise ValueError(_why(container, output))
+        time.sleep(POLL_S)
+
+
+def _why(container: Any, output: str) -> str:
+    if container.attrs["State"]["ExitCode"] == ENDED_BY_ALARM:
+        return f"it took longer than {timing_program.GIVE_UP_S} s: the lab host is busy with something else"
+    return output.strip()[-SHOWN:] or "it says nothing"

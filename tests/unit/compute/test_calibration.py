@@ -1,0 +1,72 @@
+"""What a device gets of a lab host on which a reference step was timed."""
+
+from __future__ import annotations
+
+import pytest
+
+from fedsim_runner.compute.calibration import Calibration, Timing, summarise, threads_to_try
+from fedsim_runner.compute.references import REFERENCES, convert, reference_of_engine, step_program
+from fedsim_runner.compute.values import Share
+
+
+def calibration(one_s: float = 0.4, two_s: float = 0.25, wall_s: float = 1.6) -> Calibration:
+    timings = (
+        Timing(1, 0.25, wall_s, one_s, 0.01, 5),
+        Timing(2, None, two_s, 2 * two_s, 0.01, 5),
+        Timing(1, None, one_s, one_s, 0.01, 5),
+    )
+    return Calibration("a processor", "mobilenetv3-small", "fedsim/engine:1", "2026-01-01T00:00:00Z", timings)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "share"),
+    [
+        (4.0, Share(0.1, 1)),
+        (0.4, Share(1.0, 1)),
+        (0.3, Share(1.66667, 2)),
+        (0.25, Share(2.0, 2)),
+        (0.125, Share(4.0, 2)),  # faster than the host: more cores than it has, so that the cpu factor shrinks
+    ],
+)
+def test_the_share_follows_from_the_time_of_a_step(seconds: float, share: Share) -> None:
+    assert calibration().share(seconds) == share
+
+
+def test_a_host_that_is_twice_as_fast_gives_half_the_share() -> None:
+    assert calibration(one_s=0.2).share(4.0).cpus == calibration(one_s=0.4).share(4.0).cpus / 2
+
+
+def test_steps_that_were_held_up_are_noticed() -> None:
+    assert not calibration().was_busy
+    assert calibration(wall_s=2.0).was_busy
+
+
+def test_steps_are_summed_up_by_their_median_and_quartiles() -> None:
+    found = summarise(1, 0.25, [(4.0, 1.0), (4.4, 1.1), (4.8, 1.2), (40.0, 10.0), (4.4, 1.1)])
+    assert (found.wall_s, found.cpu_s, found.steps) == (4.4, 1.1, 5)
+    assert found.spread == pytest.approx(0.05 / 1.1, abs=1e-4)
+
+
+def test_threads_are_tried_as_far_as_there_are_cores() -> None:
+    assert [threads_to_try(cores) for cores in (1, 2, 4, 6, 64)] == [
+        [1],
+        [1, 2],
+        [1, 2, 4],
+        [1, 2, 4, 6],
+        [1, 2, 4, 64],
+    ]
+
+
+def test_each_reference_has_a_program_and_one_engine() -> None:
+    assert len({facts.engine for facts in REFERENCES.values()}) == len(REFERENCES)
+    for facts in REFERENCES.values():
+        assert reference_of_engine(facts.engine) == facts
+        assert "def make_step(threads: int)" in step_program(facts)
+    assert reference_of_engine("toy") is None
+
+
+def test_a_figure_is_converted_and_back() -> None:
+    known, wanted = REFERENCES["mobilenetv3-small"], REFERENCES["numpy-mlp"]
+    seconds = convert(4.76, known, wanted)
+    assert seconds == pytest.approx(4.76 * wanted.base_seconds / known.base_seconds)
+    assert convert(seconds, wanted, known) == pytest.approx(4.76)

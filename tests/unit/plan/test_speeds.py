@@ -1,0 +1,95 @@
+"""Devices as fast as their types say, whatever the lab host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fedsim_runner.compute.calibration import Calibration, Timing
+from fedsim_runner.lab.host import LabHost
+from fedsim_runner.plan.model import Plan
+from fedsim_runner.plan.placement import make_plan
+from fedsim_runner.plan.placement_error import PlacementError
+from fedsim_runner.plan.plan_data import plan_as_dict
+from fedsim_runner.spec.load import parse_draft
+
+HEAD = """
+name: speeds
+seed: 7
+devices:
+  - {name: server, type: iot-minimal, role: server, lab_host: slow}
+"""
+TAIL = """
+device_types:
+  board: {based_on: raspberry-pi, arch: amd64, compute: {reference: numpy-mlp, seconds: 2, source: measured}}
+  with-npu: {based_on: board, compute: {like: board, speed: 10, accelerator: its NPU}}
+  in-torch: {based_on: board, compute: {reference: mobilenetv3-small, seconds: 2, source: measured}}
+data: {dataset: digits}
+federatedscope:
+  config:
+    federate: {total_round_num: 1}
+    model: {type: lr, out_channels: 10, task: classification}
+"""
+
+
+def host(name: str, seconds: float, spread: float = 0.01) -> LabHost:
+    timings = (Timing(1, 0.25, 4 * seconds, seconds, spread, 5), Timing(1, None, seconds, seconds, spread, 5))
+    found = Calibration(name, "numpy-mlp", "fedsim/engine-light:1", "2026-01-01T00:00:00Z", timings)
+    return LabHost(name, 4, 2**36, "amd64", processor=name, calibrations={"numpy-mlp": found})
+
+
+SLOW, FAST = host("slow", 0.4), host("fast", 0.1)
+
+
+def plan(devices: str, hosts: Sequence[LabHost] = (SLOW, FAST), more: str = "") -> Plan:
+    experiment = parse_draft(HEAD + devices + TAIL + more, Path("speeds.yaml")).finish()
+    return make_plan(experiment, hosts, "speeds")
+
+
+def test_two_hosts_of_different_speed_give_the_same_device() -> None:
+    made = plan("  - {name: a, type: board, lab_host: slow}\n  - {name: b, type: board, lab_host: fast}\n")
+    by_name = {item.device.name: item for item in made.placed}
+    assert (by_name["a"].cpus, by_name["b"].cpus) == (0.2, 0.05)
+    assert by_name["a"].speed == by_name["b"].speed
+    assert by_name["a"].threads == 1
+    assert (made.cpu_factor, by_name["server"].cpus, by_name["server"].speed) == (1.0, 1.0, None)
+    assert any(note.startswith("server: nominal") for note in made.notes)
+    data = {device["name"]: device for device in plan_as_dict(made)["devices"]}
+    assert data["a"]["compute"]["seconds"] == 2
+    assert "compute" not in data["server"]
+
+
+def test_the_cpu_factor_slows_calibrated_devices_as_it_slows_others() -> None:
+    made = plan("  - {name: a, type: board, lab_host: slow}\n", more="cpu_factor: 0.5\n")
+    assert {item.device.name: item.cpus for item in made.placed} == {"server": 0.5, "a": 0.1}
+
+
+def test_a_reference_that_nobody_measured_is_refused_with_the_command() -> None:
+    bare = replace(FAST, calibrations={})
+    with pytest.raises(
+        PlacementError, match=r"a: reference numpy-mlp was not measured on lab host fast \(fast\)"
+    ) as it:
+        plan("  - {name: a, type: board, lab_host: fast}\n", (SLOW, bare))
+    assert "`fedsim-provision calibrate --engine light`" in str(it.value)
+
+
+def test_where_nothing_is_limited_types_are_nominal() -> None:
+    made = plan("  - {name: a, type: board}\n", (replace(SLOW, calibrations=None),))
+    assert {item.speed for item in made.placed} == {None}
+    assert not any("nominal" in note for note in made.notes)
+
+
+def test_accelerators_and_derived_figures_are_noted() -> None:
+    made = plan("  - {name: a, type: with-npu}\n  - {name: b, type: in-torch}\n")
+    assert "a: its NPU is emulated in time, not in arithmetic" in made.notes
+    assert any(
+        note.startswith("b: times of numpy-mlp are derived from those of mobilenetv3-small") for note in made.notes
+    )
+
+
+def test_a_calibration_that_is_not_sure_is_noted() -> None:
+    made = plan("  - {name: a, type: board, lab_host: slow}\n", (host("slow", 0.4, spread=0.2),))
+    assert any("lab host slow: a step of numpy-mlp was measured to ±20%" in note for note in made.notes)
