@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.compute_threads import thread_variables
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors import Exit, FedsimError
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import LABEL_RUN
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_container import TMPFS
+from ansible_collections.fedsim.testbed.plugins.module_utils._device_users import ENVIRONMENT
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import APIError, explain, read_last_lines
 
 REFERENCE = "fedsim_runner.participant.reference"
@@ -23,7 +26,7 @@ class ReferenceTrialError(FedsimError):
 def time_reference(client: Any, image: str, run: str) -> dict[str, float]:
     """Return the CPU seconds of ``python`` code and of a training ``step`` in a container of ``image``, on one thread.
 
-    The container has no network and no CPU limit. With the run's label ``down`` finds it if this is killed.
+    The container is as a device's, but has no CPU limit. With the run's label ``down`` finds it if this is killed.
 
     Raises:
         ReferenceTrialError: it did not run to its end.
@@ -32,9 +35,9 @@ def time_reference(client: Any, image: str, run: str) -> dict[str, float]:
     body = {
         "Image": image,
         "Cmd": ["python3", "-m", REFERENCE],
-        "Env": ["OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1"],
+        "Env": [*ENVIRONMENT, *(f"{name}={value}" for name, value in thread_variables(1).items())],
         "Labels": {LABEL_RUN: run},
-        "HostConfig": {"NetworkMode": "none", "ReadonlyRootfs": True, "CapDrop": ["ALL"]},
+        "HostConfig": {"NetworkMode": "none", "ReadonlyRootfs": True, "CapDrop": ["ALL"], "Tmpfs": TMPFS},
     }
     container = None
     try:

@@ -114,6 +114,8 @@ def test_the_reference_runs_without_network_as_the_images_platform() -> None:
     assert time_reference(engine, "pi", "study") == {"python": 0.02, "step": 0.5}
     assert engine.created["platform"] == "linux/arm64"
     assert engine.created["HostConfig"]["NetworkMode"] == "none"
+    assert "/tmp" in engine.created["HostConfig"]["Tmpfs"]  # without it PyTorch cannot be imported
+    assert "OMP_NUM_THREADS=1" in engine.created["Env"]
     assert engine.created["Labels"] == {"org.fedsim.run": "study"}
     assert engine.removed == ["c1"]
 
