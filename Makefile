@@ -18,7 +18,8 @@ lint:
 	.venv/bin/nox --session lint types
 
 # Links on real kernels: this machine's, and one with netem in user mode (FEDSIM_TEST_UML_KERNEL, or Debian's), which is
-# started for the tests and leaves nothing behind. `test` runs these as well. LAB="-k queue" and the like.
+# started for the tests and leaves nothing behind. `test` runs these as well, but for the courses on lab hosts with
+# kernels of their own (`-m own_kernels`). LAB="-k queue" and the like.
 lab:
 	scripts/bootstrap --dev
 	.venv/bin/python -m pytest tests/lab $(LAB)

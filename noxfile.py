@@ -22,7 +22,7 @@ ON_ALL_CORES = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", ENGI
 # Two cores are enough for that; more processes would disturb the times.
 MEASURING_AND_OTHERS = (
     *("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"),
-    *("-m", "not (e2e or faults) or alone", f"--ignore={ENGINES}"),
+    *("-m", "(not (e2e or faults) or alone) and not own_kernels", f"--ignore={ENGINES}"),
 )
 # Thousands of tests of timers, threads and kernels: one that a busy machine disturbed must not discard the whole run.
 # It is run once more, and named in the summary (RERUN) as a fault of the test to fix. A test that hung is not.

@@ -46,14 +46,21 @@ def describe_approximations(experiment: Experiment, placed: Sequence[PlacedDevic
 
 
 def describe_edges(experiment: Experiment, placed: Sequence[PlacedDevice]) -> Iterator[str]:
-    """Yield a note where an edge has a rate, and each of several lab hosts has it for its own devices."""
+    """Yield notes on what lies between devices of several lab hosts, each of which has it for its own devices."""
     hosts = {item.lab_host for item in placed}
     edges = [] if experiment.topology is None else experiment.topology.edges
+    if len(hosts) < 2 or not edges:
+        return
     limited = [edge for edge in edges if edge.there.rate_bps or edge.back.rate_bps]
-    if len(hosts) > 1 and limited:
+    if limited:
         yield (
             f"each of the {len(hosts)} lab hosts holds the rate of an edge ({limited[0].first} to {limited[0].second}) "
             "for its own devices alone: together more may pass"
+        )
+    if experiment.link_backend == backends.AUTO:
+        yield (
+            f"the {len(hosts)} lab hosts need the same link back end, as edges are between them: where their kernels "
+            "differ, `up` refuses that and `network.backend` has to name one that all have"
         )
 
 

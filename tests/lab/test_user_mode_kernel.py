@@ -19,6 +19,7 @@ TESTS = {
         "tests/lab/test_lab_encryption.py",
         "tests/lab/test_lab_network.py::test_in_a_lab_of_several_back_ends_each_shapes_its_own_devices_links",
         "tests/lab/test_lab_network.py::test_a_partition_reaches_over_lab_hosts",
+        "tests/lab/test_lab_edges.py::test_a_topology_reaches_over_lab_hosts",
     ),
 }
 # What only the userspace back end has: an agent that packets pass through, rules, a process.

@@ -9,6 +9,7 @@ import pytest
 from fedsim_runner.catalog.types import NetworkProfile
 from fedsim_runner.contract.gilbert_elliott import GilbertElliott
 from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.topology import Edge, Topology
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.plan.placement import make_plan
 from fedsim_runner.plan.placement_error import PlacementError
@@ -54,3 +55,20 @@ def test_what_only_some_back_ends_do_is_named_and_what_none_does_is_refused() ->
     with pytest.raises(PlacementError, match="back end userspace duplicates no packets"):
         plan_with(replace(BURSTY, duplicate=0.1), "auto")
     assert plan_with(replace(BURSTY, duplicate=0.1), "auto", allow_unshaped=True)
+
+
+def test_edges_between_lab_hosts_need_one_back_end() -> None:
+    made = experiment(2)
+    sites = {one.name: "east" if number else "west" for number, one in enumerate(made.devices)}
+    made = replace(made, topology=Topology(sites, (Edge("west", "east", Link(), Link(5_000_000)),)), placement="spread")
+    hosts = [lab_host("north", lab_address="192.0.2.1"), lab_host("south", lab_address="192.0.2.2")]
+
+    def notes(backend: str, count: int) -> list[str]:
+        plan = make_plan(replace(made, link_backend=backend), hosts[:count], "study")
+        return [note for note in plan.notes if "lab hosts" in note]
+
+    rate, same = notes("auto", 2)
+    assert rate.startswith("each of the 2 lab hosts holds the rate of an edge (west to east)")
+    assert same.startswith("the 2 lab hosts need the same link back end")
+    assert notes("netem", 2) == [rate]
+    assert notes("auto", 1) == []

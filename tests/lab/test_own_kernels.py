@@ -1,0 +1,118 @@
+"""Courses on lab hosts with kernels of their own, which have netem: alone, and beside one that has none.
+
+``make lab`` runs these, and ``make test`` does not: images are built once and sent to two slow lab hosts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+import pytest
+import yaml
+
+from tests.lab.lab_hosts import lab as labs
+from tests.lab.lab_hosts import own_kernel
+from tests.lab.lab_hosts.lab import Lab
+from tests.lab.test_lab_course import ControlNode
+
+pytestmark = [pytest.mark.own_kernels, pytest.mark.docker, pytest.mark.timeout(1500)]
+
+COURSE = {
+    "data": {"dataset": "digits", "split": "iid"},
+    "course": {"timeout": 600, "silence_timeout": 120},
+    "federatedscope": {
+        "config": {
+            "federate": {"total_round_num": 2, "make_global_eval": True},
+            "model": {"type": "lr", "out_channels": 10, "task": "classification"},
+            "criterion": {"type": "CrossEntropyLoss"},
+            "dataloader": {"batch_size": 32},
+            "train": {"batch_or_epoch": "epoch", "local_update_steps": 1, "optimizer": {"lr": 0.1}},
+            "eval": {"freq": 1, "metrics": ["acc"], "best_res_update_round_wise_key": "test_loss"},
+        }
+    },
+}
+#: How long the first bytes of a connection take to an address, in seconds: the least of some that are refused.
+ROUND_TRIP = """
+import socket, sys, time
+def once():
+    begun = time.perf_counter()
+    with socket.socket() as channel:
+        channel.settimeout(5)
+        assert channel.connect_ex((sys.argv[1], 9)) == 111
+    return time.perf_counter() - begun
+print(min(once() for _ in range(8)))
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Mapping[str, str]]]:
+    """``lab1`` in a container, with this machine's kernel, ``lab2`` and ``lab3`` with their own."""
+    folder = tmp_path_factory.mktemp("lab")
+    with labs.running(folder / "lab", 1) as found, own_kernel.beside(found, 2, folder / "own") as addresses:
+        yield found, addresses
+
+
+@pytest.fixture(scope="module")
+def control(lab: tuple[Lab, Mapping[str, str]], tmp_path_factory: pytest.TempPathFactory) -> ControlNode:
+    return ControlNode(lab[0], tmp_path_factory.mktemp("control"))
+
+
+def device(name: str, lab_host: str, latency_ms: int, **more: str) -> dict[str, object]:
+    small = {"memory_mb": 128, "cpus": 1}
+    found = {"name": name, "type": "raspberry-pi", "lab_host": lab_host, "network": {"latency_ms": latency_ms}}
+    return {**found, "overrides": small, **more}
+
+
+def run(
+    control: ControlNode, addresses: Mapping[str, str], name: str, experiment: Mapping[str, object]
+) -> tuple[str, dict[tuple[str, str], float]]:
+    """Run an experiment on these lab hosts; return what it printed, and the round trips of two devices in ms."""
+    inventory = str(control.lab.access.write_inventory(addresses, "root", {}))
+    spec = control.folder / f"{name}.yaml"
+    spec.write_text(yaml.safe_dump({"name": name, "seed": 5, **experiment, **COURSE}), encoding="utf-8")
+    where = ("-i", inventory, "--run", name)
+    control.call("up", str(spec), *where)
+    planned = json.loads((control.folder / "runs" / name / "plan.json").read_text(encoding="utf-8"))["devices"]
+    found = {}
+    for one in planned:
+        for other in planned:
+            if one is not other:
+                said = control.call("exec", name, one["name"], "--", "python3", "-c", ROUND_TRIP, other["address"])
+                found[one["name"], other["name"]] = float(re.findall(r"^[\d.e-]+$", said, re.MULTILINE)[-1]) * 1e3
+    return control.call("run", str(spec), *where), found
+
+
+def test_a_lab_of_two_back_ends_has_one_course(control: ControlNode, lab: tuple[Lab, Mapping[str, str]]) -> None:
+    addresses = {**lab[0].addresses, "lab2": lab[1]["lab2"]}
+    devices = [
+        device("server", "lab1", 3, role="server"),
+        device("here", "lab1", 20),
+        device("there", "lab2", 40),
+    ]
+    said, round_trips = run(control, addresses, "mixed", {"devices": devices})
+    assert "finished after" in said and "links by netem, userspace" in said
+    asked = {("server", "here"): 46, ("server", "there"): 86, ("here", "there"): 120}
+    for (one, other), ms in asked.items():
+        for pair in ((one, other), (other, one)):
+            assert round_trips[pair] == pytest.approx(ms, rel=0.05, abs=8), pair
+
+
+def test_regions_on_two_lab_hosts_are_held_by_netem(control: ControlNode, lab: tuple[Lab, Mapping[str, str]]) -> None:
+    devices = [
+        device("server", "lab2", 0, role="server", region="east"),
+        device("near", "lab3", 20, region="east"),
+        device("far", "lab3", 20, region="west"),
+    ]
+    regions = {"east": {"west": {"latency_ms": 50}}}
+    said, round_trips = run(control, lab[1], "regions", {"regions": regions, "devices": devices})
+    assert "finished after" in said and "links by netem" in said
+    asked = {("server", "near"): 40, ("server", "far"): 140, ("near", "far"): 180}
+    for (one, other), ms in asked.items():
+        for pair in ((one, other), (other, one)):
+            assert round_trips[pair] == pytest.approx(ms, rel=0.05, abs=8), pair
+    rows = control.rows("links.csv", "regions")
+    assert {row["direction"] for row in rows if row["device"] == "east - west"} == {"up", "down"}
+    counted = {row["device"] for row in control.rows("link_counters.csv", "regions") if int(row["packets"])}
+    assert "east - west" in counted
