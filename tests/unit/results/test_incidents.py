@@ -44,6 +44,6 @@ def test_what_the_network_between_lab_hosts_does_not_hold_is_noted_once() -> Non
     assert collect_notes(course, []) == [
         "lab host north cannot keep others than the run's lab hosts from sending to its devices over UDP port 14789: "
         "Operation not supported",
-        "pi-1, pi-2 on lab host south: packets take 20.3 ms to or from the server's lab host, which is longer than "
-        "their links' delay",
+        "pi-1, pi-2 on lab host south: packets take 20.3 ms to or from another lab host, which is longer than the "
+        "delay of the links between",
     ]
