@@ -1,23 +1,28 @@
 """Whether devices compute as they should.
 
     python -m benchmarks.fidelity smoothness [--devices N] [--steps N]
+    python -m benchmarks.fidelity speeds [--engine NAME] [--type NAME ...]
 
-``smoothness``: how much the times of equal steps differ within small CPU limits, on this machine, as root, with real
-containers.
+On this machine, as root, with real containers. ``smoothness``: how much the times of equal steps differ within small
+CPU limits. ``speeds``: the reference step of an engine on devices of some types, one after the other, against what the
+types say; this machine must have been calibrated (``fedsim-provision calibrate``).
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
-from .fidelity_figures import smoothness
+from .fidelity_figures import smoothness, speeds
 from .tables import Limit, print_limits, print_table
 
 #: What is measured: cpus, and seconds of processor time of a step.
 STEPS = ((0.05, 0.05), (0.05, 0.005), (0.02, 0.05), (0.1, 0.05), (0.5, 0.05))
 MOST_PERCENT = 10.0
 FIGURE = (0.05, 0.05)
+TYPES = ("raspberry-pi-5", "raspberry-pi-4", "raspberry-pi-3")
+MOST_OFF_RATIO_PERCENT = 5.0
 
 
 def measure_smoothness(devices: int, steps: int) -> int:
@@ -34,6 +39,19 @@ def measure_smoothness(devices: int, steps: int) -> int:
     return int(100 * of_figure.deviation > MOST_PERCENT)
 
 
+def measure_speeds(engine: str, types: Sequence[str]) -> int:
+    """Print the table, and whether steps and their ratios are within their limits."""
+    found = speeds.measure(engine, types)
+    print_table("steps of calibrated devices", speeds.COLUMNS, [one.cells() for one in found])
+    first = found[0]
+    limits = [Limit(f"{one.type}: error of a step", 100 * abs(one.error), MOST_PERCENT, " %") for one in found]
+    for one in found[1:]:
+        off = 100 * abs((one.got_s / first.got_s) / (one.asked_s / first.asked_s) - 1)
+        limits.append(Limit(f"{one.type} against {first.type}: error of the ratio", off, MOST_OFF_RATIO_PERCENT, " %"))
+    print_limits(limits)
+    return int(any(limit.value is not None and limit.value > limit.most for limit in limits))
+
+
 def main() -> int:
     """Measure; exit with 1 if a figure is out of its limit."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fidelity", description="Devices compute as asked.")
@@ -41,7 +59,12 @@ def main() -> int:
     smooth = verbs.add_parser("smoothness", help="equal steps within small cpu limits")
     smooth.add_argument("--devices", type=int, default=20, help="of 0.05 cpus, at once (default: %(default)s)")
     smooth.add_argument("--steps", type=int, default=20, help="of each device (default: %(default)s)")
+    speed = verbs.add_parser("speeds", help="the reference step on devices of some types")
+    speed.add_argument("--engine", default="light", help="(default: %(default)s)")
+    speed.add_argument("--type", action="append", help=f"(default: {', '.join(TYPES)})")
     options = parser.parse_args()
+    if options.verb == "speeds":
+        return measure_speeds(options.engine, options.type or TYPES)
     return measure_smoothness(options.devices, options.steps)
 
 

@@ -93,7 +93,7 @@ def engine_image() -> str:
 def measure(image: str, cpus: float, step_s: float, devices: int, steps: int) -> Smoothness:
     """Measure steps of devices on this machine, all at once."""
     client, limit = docker.from_env(timeout=120), limit_to(cpus)
-    with _preferred(client.info()) as parent, _containers(client, image, step_s, steps, devices, parent) as containers:
+    with preferred(client.info()) as parent, _containers(client, image, step_s, steps, devices, parent) as containers:
         for container in containers:
             container.update(cpu_period=limit.period_us, cpu_quota=limit.quota_us)
         for container in containers:
@@ -146,7 +146,7 @@ def _wait_for_ready(container: Any) -> None:
 
 
 @contextmanager
-def _preferred(info: Mapping[str, Any]) -> Iterator[str | None]:
+def preferred(info: Mapping[str, Any]) -> Iterator[str | None]:
     """The cgroup in which devices are preferred; none where systemd makes cgroups. ``info``: the Engine's answer."""
     if info["CgroupDriver"] != "cgroupfs":
         yield None

@@ -40,9 +40,15 @@ def remove_left_over(client: Any) -> None:
 
 
 def time_steps(
-    client: Any, image: str, reference: Reference, threads: int, cpus: float | None, seconds: float
+    client: Any,
+    image: str,
+    reference: Reference,
+    threads: int,
+    cpus: float | None,
+    seconds: float,
+    parent: str | None = None,
 ) -> Timing:
-    """Time steps for so many seconds, with so many threads, within a quota or without.
+    """Time steps for so many seconds, with so many threads, within a quota or without; ``parent``: below that cgroup.
 
     Raises:
         TimingError: the container fails.
@@ -50,7 +56,7 @@ def time_steps(
     program = f"{step_program(reference)}\n{_program()}"
     command = ["python3", "-c", program, str(seconds), str(threads)]
     try:
-        with _running(client, image, command, threads) as container:
+        with _running(client, image, command, threads, parent) as container:
             _wait(container, timing_program.READY, READY_WITHIN_S)
             if cpus is not None:
                 limit = limit_to(cpus)
@@ -71,13 +77,14 @@ _FUTURE = "from __future__ import annotations\n"
 
 
 @contextmanager
-def _running(client: Any, image: str, command: Sequence[str], threads: int) -> Iterator[Any]:
+def _running(client: Any, image: str, command: Sequence[str], threads: int, parent: str | None) -> Iterator[Any]:
     container = client.containers.run(
         image,
         list(command),
         environment=thread_variables(threads),
         network_mode="none",
         cap_drop=["ALL"],
+        cgroup_parent=parent,
         labels={LABEL: "1"},
         detach=True,
     )

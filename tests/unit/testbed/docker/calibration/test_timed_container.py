@@ -1,0 +1,79 @@
+"""A container that times steps, at an Engine that only pretends to run one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from fedsim_runner.compute.references import REFERENCES
+from fedsim_runner.compute.timing_program import READY
+from fedsim_runner.testbed.docker.calibration.timed_container import TimingError, time_steps
+
+STEPS = [[0.4, 0.1], [0.4, 0.1], [0.4, 0.1]]
+
+
+class FakeContainer:
+    """Says that it is ready, and has timed steps once it was told to begin; or ends with a code before that."""
+
+    def __init__(self, ends_with: int | None = None) -> None:
+        self.ends_with = ends_with
+        self.output = "" if ends_with else READY + "\n"
+        self.status = "running" if ends_with is None else "exited"
+        self.attrs = {"State": {"ExitCode": ends_with or 0}}
+        self.calls: list[str] = []
+
+    def reload(self) -> None:
+        pass
+
+    def logs(self) -> bytes:
+        return self.output.encode()
+
+    def update(self, cpu_period: int, cpu_quota: int) -> None:
+        self.calls.append(f"limit {cpu_quota} of {cpu_period}")
+
+    def kill(self, signal: str) -> None:
+        self.calls.append(signal)
+        self.output += json.dumps(STEPS) + "\n"
+
+    def remove(self, force: bool) -> None:
+        self.calls.append("remove")
+
+
+class FakeClient:
+    """Runs the one container."""
+
+    def __init__(self, container: FakeContainer) -> None:
+        self.container = container
+        self.command: list[str] = []
+        self.containers = self
+
+    def run(self, image: str, command: list[str], **options: Any) -> FakeContainer:
+        assert options["network_mode"] == "none"
+        self.command = command
+        return self.container
+
+
+@pytest.mark.parametrize("reference", REFERENCES.values(), ids=list(REFERENCES))
+def test_a_container_is_limited_before_it_begins_and_removed_afterwards(reference: Any) -> None:
+    container = FakeContainer()
+    client = FakeClient(container)
+    timing = time_steps(client, "fedsim/engine:1", reference, 1, 0.25, 1.0)
+    assert container.calls == ["limit 5000 of 20000", "SIGUSR1", "remove"]
+    assert (timing.wall_s, timing.cpu_s, timing.cpus, timing.steps) == (0.4, 0.1, 0.25, 3)
+    compile(client.command[2], reference.name, "exec")  # two programs as one
+
+
+def test_without_a_quota_there_is_no_limit() -> None:
+    container = FakeContainer()
+    time_steps(FakeClient(container), "fedsim/engine:1", REFERENCES["numpy-mlp"], 2, None, 1.0)
+    assert container.calls == ["SIGUSR1", "remove"]
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1, "it says nothing"), (142, "it took longer than 90 s")])
+def test_a_container_that_ends_early_is_removed_and_says_why(code: int, reason: str) -> None:
+    container = FakeContainer(ends_with=code)
+    with pytest.raises(TimingError, match=reason):
+        time_steps(FakeClient(container), "fedsim/engine:1", REFERENCES["numpy-mlp"], 1, None, 1.0)
+    assert container.calls == ["remove"]
