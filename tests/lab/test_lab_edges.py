@@ -29,7 +29,7 @@ def between(topology: Topology, backend: str, clients_talk: bool = False) -> Cal
 
 def delay_s(hosts: Hosts, source: str, target: str) -> float:
     """The least of some packets: one may be late where this process has to wait, but never early."""
-    return min((seconds for seconds, _ in hosts.one_way_s(source, target, count=8)), default=float("inf"))
+    return min((seconds for seconds, _ in hosts.one_way_s(source, target, count=4)), default=float("inf"))
 
 
 def edge(first: str, second: str, there_ms: int, back_ms: int) -> Edge:
