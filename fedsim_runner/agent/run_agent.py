@@ -323,9 +323,9 @@ class Agent:
             self._watch.on_ended(name, code, container.oom_killed, lines)
 
     def _admit_late_starters(self) -> None:
-        """Reopen the gate, shut because a client was lost, for those that were still waiting at it."""
+        """Reopen the gate, shut because a client was lost or started anew, for those that are waiting at it."""
         supervisor = self._watch.supervisor
-        if supervisor is None or not self._settings.go_on:
+        if supervisor is None or not (self._settings.go_on or self._timeline.brings_back):
             return
         if any(supervisor.states[name] in AT_THE_GATE for name in self._containers.running_pids()):
             self._gatekeeper.reopen()

@@ -145,8 +145,11 @@ class Experiment:
 
     @property
     def goes_offline(self) -> bool:
-        """Whether devices go offline during the course."""
-        return any(entry.action == "offline" for entry in self.timeline)
+        """Whether devices go offline during the course, or are killed or started anew and come back."""
+        return any(
+            entry.action in ("offline", "restart") or (entry.action == "kill" and entry.duration_s is not None)
+            for entry in self.timeline
+        )
 
     @property
     def total_rounds(self) -> int:

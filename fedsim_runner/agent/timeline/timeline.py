@@ -172,6 +172,11 @@ class Timeline:
         return self._memory.in_force.devices_of("freeze")
 
     @property
+    def brings_back(self) -> bool:
+        """Whether devices were killed, or started anew, that are to join again."""
+        return bool(self._interruptions.down)
+
+    @property
     def away(self) -> frozenset[str]:
         """The devices that nobody is to wait for: those that are offline or down."""
         by_entries = self._memory.in_force.devices_of("offline")  # the links of some may not be cut yet

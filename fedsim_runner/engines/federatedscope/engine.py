@@ -42,6 +42,7 @@ class FederatedScopeEngine(Engine):
         client_bytes_per_number=210,
         server_bytes_per_number=205,
         below="torch",
+        takes_back=True,
         cuda=True,
         source="FederatedScope",
         natural_shape=True,

@@ -55,6 +55,7 @@ class Delivery:
         self._forgotten: dict[str, threading.Event] = {}
         self._marks = Marks()
         shared.forget.append(self._forget)
+        shared.renew.append(self._renew)
 
     def deliver(self, communication: Any, address: str, message: Any, retry_s: float) -> None:
         """Deliver ``message`` (FederatedScope's, or an :class:`Outgoing`) to ``address``; blocks until it has arrived.
@@ -68,19 +69,21 @@ class Delivery:
         fields: dict[str, Any] = {"kind": outgoing.msg_type, "round": outgoing.state, "peer": peer}
         fields["size"] = len(outgoing.data)
         with self._lock:  # so that no send is noted after the loss of its peer
-            if self._gone(address).is_set():
+            gone = self._gone(address)
+            if gone.is_set():
                 return
             note("send", **fields)
-        reason = self._try(communication, address, outgoing, retry_s)
+        reason = self._try(communication, address, outgoing, retry_s, gone)
         note("send_failed" if reason else "sent", **fields)
-        if reason and not self._gone(address).is_set():
+        if reason and not gone.is_set():
             self._shared.unreachable(
                 peer, outgoing.msg_type, f"{outgoing.msg_type} could not be sent to {address}: {reason}"
             )
 
-    def _try(self, communication: Any, address: str, outgoing: Outgoing, retry_s: float) -> str | None:
+    def _try(
+        self, communication: Any, address: str, outgoing: Outgoing, retry_s: float, gone: threading.Event
+    ) -> str | None:
         """Try to send; return None once the message has arrived, otherwise why it has not."""
-        gone = self._gone(address)
         metadata = self._marks.next()
         pause_s, failing_since = FIRST_PAUSE_S, None
         retry_s += connect_s(0.0, self._shared.answer_s)
@@ -145,3 +148,12 @@ class Delivery:
             channel = self._channels.get(address)
         if channel is not None:
             channel.close()
+
+    def _renew(self, address: str) -> None:
+        """End what is on its way to a peer, which was started anew and knows nothing of it; go on with what is next."""
+        with self._lock:
+            if self._gone(address).is_set():
+                return
+            self._gone(address).set()
+            self._forgotten[address] = threading.Event()
+        self.disconnect(address)

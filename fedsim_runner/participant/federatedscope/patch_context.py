@@ -21,6 +21,7 @@ class PatchContext:
     to acknowledge it only; a RefusedMessageError is answered to the sender. None: the participant is not ready.
     ``cut``: which connections are cut because one of their ends is offline; None: that never happens.
     ``forget``: called with the address of a peer that gets no more messages: drops what waits for it.
+    ``renew``: called with the address of a peer that was started anew: drops what waits for it, and its connection.
     ``answer_s``: seconds after which the slowest peer answers at the latest, because of its link.
     ``flush``: called at the end of the course: sends all messages, and calls its argument while it waits.
     """
@@ -32,6 +33,7 @@ class PatchContext:
     answer_s: float = 0.0
     cut: CutConnections | None = None
     forget: list[Callable[[str], None]] = field(default_factory=list)
+    renew: list[Callable[[str], None]] = field(default_factory=list)
     flush: list[Callable[[Callable[[], None]], None]] = field(default_factory=list)
 
 

@@ -29,6 +29,7 @@ from ..absences import Absences
 from ..exit_errors import ParticipantError, UnsupportedError
 from ..lost import LostClients
 from ..round_end import Reason, RoundEnd
+from .joining_again import JoinsAgain
 from .offline import OfflineClients
 from .own_workers import PRIVATE
 from .patch_context import PatchContext
@@ -109,6 +110,8 @@ class Policies:
         self._communication.send = self._send_to_present
         server.register_handlers("model_para", self._take_update, ["model_para", "evaluate", "finish"])
         server.register_handlers(WAKE_UP, self._handle_wake_up, ["model_para", "evaluate", "finish"])
+        if self._offline is not None:
+            JoinsAgain(server, shared, self._forgive)
 
     # --- events from outside
 
@@ -359,6 +362,13 @@ class Policies:
         elif not moved_on and server.state == server.total_round_num:
             self._repeat_evaluation_if_nobody_answers()
         return bool(moved_on)
+
+    def _forgive(self, client: int) -> bool:
+        """Wait no longer for what a client was asked for, which was started anew."""
+        for members in (*self._members.values(), self._evaluators):
+            members.discard(client)
+        self._server.sampler.change_state(client, "idle")
+        return self._started and self._handle_wake_up(None)
 
     def _drop(self, device: str, client: int | None, reason: str) -> None:
         self._lost[device] = " ".join(reason.split())

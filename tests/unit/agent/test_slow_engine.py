@@ -104,6 +104,17 @@ def test_the_gate_stays_shut_for_others_while_a_restarted_device_is_unknown(
     agent.close()
 
 
+def test_a_device_that_an_event_starts_anew_passes_the_gate(state: StateFolder, engine: FakeEngine) -> None:
+    agent = begin(state, engine)
+    commands.answer(agent, "links-apply", {})
+    open_gate(agent, state, engine)
+    agent._timeline._interruptions.resume(["raspberry-pi"])
+    agent.docker_event(engine.end("raspberry-pi"))
+    agent.docker_event(engine.start("raspberry-pi"))
+    wait_for(state.gate_open.exists)
+    agent.close()
+
+
 def test_an_answer_does_not_overwrite_what_an_event_has_said_since(state: StateFolder, engine: FakeEngine) -> None:
     agent = begin(state, engine)
     engine.answers.clear()

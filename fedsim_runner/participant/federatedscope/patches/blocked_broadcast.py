@@ -52,6 +52,12 @@ class Lanes:
             self._busy.discard(address)
             self._changed.notify_all()
 
+    def drop(self, address: str) -> None:
+        """Drop what waits for an address; what comes later is done after a task that runs."""
+        with self._changed:
+            self._queues.get(address, deque()).clear()
+            self._changed.notify_all()
+
     def flush(self, poll: Callable[[], None]) -> None:
         """Wait until nothing is left to do; ``poll`` is called in between."""
         while True:
@@ -83,6 +89,7 @@ def apply(shared: PatchContext) -> None:
     manager = importlib.import_module(MODULE).gRPCCommManager
     lanes = Lanes()
     shared.forget.append(lanes.forget)
+    shared.renew.append(lanes.drop)
     shared.flush.append(lanes.flush)
 
     def send(self: Any, message: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from fedsim_runner.participant.absences import Absences
 from fedsim_runner.participant.federatedscope.offline import OfflineClients
-from tests.unit.participant.federatedscope.helpers import TorchCourse
+from tests.unit.participant.federatedscope.helpers import TorchCourse, wait_until
 from tests.unit.participant.federatedscope.test_policies import EVALUATORS, SLOW, check_end, rounds_of
 
 CHURN = {"goes_offline": True}
@@ -121,3 +121,25 @@ def test_a_client_that_is_back_is_what_it_would_have_become(tmp_path: Path) -> N
     file.write_text('["pi-3" ]', encoding="utf-8")
     offline.take(offline.changed(addresses))
     assert (sampler.client_state, offline.ids) == ([0, 1, 1, 0], {3})
+
+
+@pytest.mark.federatedscope
+def test_a_client_that_is_started_anew_joins_again_under_its_id(torch_course: MakeCourse) -> None:
+    course = torch_course(clients=2, config=rounds_of(14, "clients"), **CHURN)
+    course.open_gate()
+    course.start("server", "client-1", patch=slow_by(0.2))
+    course.start("client-2", patch=slow_by(600))
+    course.wait_for("client-2", r"is assigned with #")
+    client = course.client_ids()["client-2"]
+    wait_until(lambda: asked(course, "client-2"), 60, lambda: course.said("server"))
+    course.processes["client-2"].kill()
+    course.processes["client-2"].wait()
+    course.set_offline("client-2")
+    course.wait_for("server", rf"Client #{client} \(.*\) is offline")
+    course.start("client-2", patch=slow_by(0.2))
+    course.wait_for("server", rf"Client #{client} \(.*\) joins again")
+    before = rounds(course)
+    course.set_offline()
+    check_end(course, ["client-1", "client-2"])
+    assert asked(course, "client-2")[-1] >= before, "it takes part again"
+    assert sorted(course.client_ids().values()) == [1, 2], "and nobody got another id"
