@@ -14,6 +14,7 @@ from typing import Any
 
 import docker
 import pytest
+import yaml
 
 from fedsim_runner import api
 from fedsim_runner.contract.names import LABEL_RUN
@@ -27,13 +28,33 @@ LONGEST_S = 400.0
 FAILED, LINKS_OUT = 5, 6
 
 
+def behind_a_jump_host(lab: Lab, folder: Path) -> Path:
+    """An inventory in which lab3 is a name of ssh_config, which says that it is reached through lab1."""
+    hosts = yaml.safe_load((lab.inventory() / "hosts.yml").read_text(encoding="utf-8"))
+    config = folder / "ssh_config"
+    config.write_text(
+        f"Host first\n  HostName {lab['lab1'].address}\n"
+        f"Host behind\n  HostName {lab['lab3'].address}\n  ProxyJump first\n"
+        f"Host *\n  User root\n  IdentityFile {lab.access.key}\n  UserKnownHostsFile {lab.access.known_hosts}\n",
+        encoding="utf-8",
+    )
+    hosts["lab_hosts"]["hosts"]["lab3"] = {
+        "ansible_host": "behind",
+        "ansible_ssh_common_args": f"-F {config}",
+        "fedsim_lab_address": lab["lab3"].address,
+    }
+    inventory = folder / "inventory.yml"
+    inventory.write_text(yaml.safe_dump(hosts), encoding="utf-8")
+    return inventory
+
+
 class ControlNode:
     """The command on the control node of a lab, in a folder of its own."""
 
     def __init__(self, lab: Lab, folder: Path) -> None:
         self.lab = lab
         self.folder = folder
-        self.on_the_lab = ("-i", str(lab.inventory()))
+        self.on_the_lab = ("-i", str(behind_a_jump_host(lab, folder)))
         self._environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state")}
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
