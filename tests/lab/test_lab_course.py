@@ -164,6 +164,8 @@ def test_every_verb_works_on_a_run_over_three_lab_hosts(control: ControlNode) ->
     assert control.left_over(RUN) == []
     # Twice is safe.
     control.call("down", RUN)
+    sizes = control.call("images", *control.on_the_lab)
+    assert all(host.name in sizes for host in control.lab.hosts) and "iot-minimal-light" in sizes
     control.call("report", RUN)
     the_tables_are_full(control, placed)
 
