@@ -14,6 +14,8 @@ LABEL_DEVICE: Final = "org.fedsim.device"
 LABEL_STATE: Final = "org.fedsim.state"
 LABEL_LAB_HOST: Final = "org.fedsim.lab_host"
 LABEL_INPUTS: Final = "org.fedsim.inputs"
+#: A container that times a reference step; it belongs to no run.
+LABEL_CALIBRATION: Final = "org.fedsim.calibration"
 #: An image's key, its name, and the image it was built from.
 LABEL_IMAGE: Final = "org.fedsim.image"
 LABEL_IMAGE_NAME: Final = "org.fedsim.image_name"

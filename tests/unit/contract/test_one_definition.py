@@ -91,7 +91,9 @@ def test_labels_are_named_in_the_contract_only() -> None:
 
 
 def test_paths_are_named_in_the_contract_only() -> None:
-    assert found(PATHS) == []
+    # Docker's archives of images have a file that is called as one of a run's.
+    images = re.compile(r"_image_blobs\.py:\d+: 'manifest\.json'$")
+    assert [one for one in found(PATHS) if not images.search(one)] == []
     assert found(FOLDERS) == []
 
 

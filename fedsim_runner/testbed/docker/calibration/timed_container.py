@@ -19,8 +19,8 @@ from fedsim_runner.content import PACKAGE_DIR
 from fedsim_runner.contract.compute_threads import thread_variables
 from fedsim_runner.contract.cpu_limit import limit_to
 from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.contract.names import LABEL_CALIBRATION
 
-LABEL = "org.fedsim.calibration"
 READY_WITHIN_S = 60.0
 POLL_S = 0.05
 SHOWN = 300
@@ -35,7 +35,7 @@ class TimingError(FedsimError):
 
 def remove_left_over(client: Any) -> None:
     """Remove containers of a calibration that was killed."""
-    for container in client.containers.list(all=True, filters={"label": LABEL, "status": "exited"}):
+    for container in client.containers.list(all=True, filters={"label": LABEL_CALIBRATION, "status": "exited"}):
         container.remove(force=True)
 
 
@@ -85,7 +85,7 @@ def _running(client: Any, image: str, command: Sequence[str], threads: int, pare
         network_mode="none",
         cap_drop=["ALL"],
         cgroup_parent=parent,
-        labels={LABEL: "1"},
+        labels={LABEL_CALIBRATION: "1"},
         detach=True,
     )
     try:
