@@ -1,4 +1,4 @@
-"""One container that times a reference step: started without a limit, given one, and told to begin."""
+"""One container that times a reference step: started without a limit, given one, and let begin."""
 
 from __future__ import annotations
 
