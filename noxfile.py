@@ -21,7 +21,7 @@ ON_ALL_CORES = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", ENGI
 # Those that measure times are run one after the other by one process (tests/conftest.py), beside one for all others.
 # Two cores are enough for that; more processes would disturb the times.
 MEASURING_AND_OTHERS = (
-    *("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"),
+    *("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder"),
     *("-m", "(not (e2e or faults) or alone) and not own_kernels", f"--ignore={ENGINES}"),
 )
 # Thousands of tests of timers, threads and kernels: one that a busy machine disturbed must not discard the whole run.

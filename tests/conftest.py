@@ -17,6 +17,8 @@ import pytest
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
 
     from tests.lab.lab_hosts.lab import Lab
 
@@ -60,20 +62,29 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests of functions that have none of the heavy markers as pure; the hooks below enforce that.
-
-    With ``--dist loadgroup`` all tests that measure times share one process, and so do those of one file, which may
-    share a fixture.
-    """
+    """Mark tests of functions that have none of the heavy markers as pure; the hooks below enforce that."""
     for item in items:
         folder = item.path.resolve().relative_to(TESTS).parts[0]
-        measures = folder == "lab" or item.get_closest_marker("alone") is not None
-        item.add_marker(pytest.mark.xdist_group("times" if measures else str(item.path)))
         if folder in ON_AN_ENGINE:
             item.add_marker("docker")
             item.add_marker(folder)
         elif folder in MAY_BE_PURE and not any(item.get_closest_marker(name) for name in HEAVY):
             item.add_marker("pure")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    """With ``--dist loadscope``, have the tests of a file share a process, and all those that measure times as well."""
+    if config.option.dist != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is not typed
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return "times" if path.split("/")[1] in ON_AN_ENGINE else path
+
+    return Scheduling(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
