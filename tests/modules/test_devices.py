@@ -66,7 +66,7 @@ def test_apply_again_change_absent_twice(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("change", "items"),
     [
-        ({"cpus": 0.2}, {"CpuPeriod"}),
+        ({"cpus": 0.2}, {"CpuQuota"}),
         ({"cpus": 0.001, "pids": 40}, {"CpuPeriod", "CpuQuota", "PidsLimit"}),
         ({"pids": 40}, {"PidsLimit"}),
         ({"threads": 2}, {"Env"}),
