@@ -44,7 +44,7 @@ def training_step() -> Callable[[], Any]:
 
 
 def _torch_step() -> Callable[[], Any]:
-    import torch  # type: ignore[import-not-found, unused-ignore]
+    import torch  # type: ignore[import-not-found, unused-ignore]  # only images of its engine have it
 
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -45,7 +45,7 @@ class OwnEngine:
         subprocess.run([*self._inside(), *command], check=True, timeout=60)
 
     def keep_containers(self, on: bool) -> None:
-        """Whether containers outlive the Engine (live-restore); a running one is told to read it again."""
+        """Whether containers outlive the Engine (live-restore); a running one reads it again."""
         (self.folder / "daemon.json").write_text(json.dumps({"live-restore": on}))
         if self.daemon is None:
             return

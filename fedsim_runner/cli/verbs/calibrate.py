@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.contract.errors import Exit
 from fedsim_runner.runs.labs import LabOptions
 
 from ..app import ImageBaseOption, JsonOption, app, out, print_json
+from ..engine_names import engine_names
 from ..lab_options import on_a_lab
 
 if TYPE_CHECKING:
@@ -62,13 +63,7 @@ def _engines(named: Sequence[str]) -> list[str]:
     from fedsim_runner.compute.references import REFERENCES
 
     known = sorted(facts.engine for facts in REFERENCES.values())
-    names = [name.strip() for part in named for name in part.split(",") if name.strip()]
-    for name in names:
-        if name not in known:
-            raise FedsimError(f'--engine: "{name}" has no reference; there are {", ".join(known)}', Exit.SPEC)
-    if not names:
-        raise FedsimError(f"--engine: names none; there are {', '.join(known)}", Exit.SPEC)
-    return list(dict.fromkeys(names))
+    return engine_names(named, known, "has no reference")
 
 
 def _as_data(one: Calibrated) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.contract.errors import Exit
 from fedsim_runner.contract.units import size
 from fedsim_runner.runs.labs import LabOptions
 
 from ..app import ImageBaseOption, JsonOption, app, out, print_json
+from ..engine_names import engine_names
 from ..lab_options import on_a_lab
 
 if TYPE_CHECKING:
@@ -69,10 +70,4 @@ def _engines(named: list[str]) -> list[str]:
     # With -cuda for devices with a GPU.
     known = [engine.name for engine in usable_engines()]
     known += [f"{engine.name}-cuda" for engine in usable_engines() if engine.cuda]
-    names = [name.strip() for part in named for name in part.split(",") if name.strip()]
-    for name in names:
-        if name not in known:
-            raise FedsimError(f'--engine: "{name}" is not an engine; there are {", ".join(known)}', Exit.SPEC)
-    if not names:
-        raise FedsimError(f"--engine: names none; there are {', '.join(known)}", Exit.SPEC)
-    return list(dict.fromkeys(names))
+    return engine_names(named, known, "is not an engine")
