@@ -202,7 +202,7 @@ def joined(
 
         hosts = Hosts(run, lab, on.lan if on else hold(), addresses={name: one.address for name, one in made.items()})
         if on is None:
-            _ip(hosts.lan, "link add lan type bridge", f"link set lan mtu {mtu} up")
+            _make_switch(hosts.lan, mtu)
         for member in members:
             own = on[member.name].own if on else hold()
             if on is None:
@@ -239,6 +239,14 @@ def joined(
                 member.name, member.address, settings, own, container, devices, run_links, lab_network, events
             )
         yield hosts
+
+
+def _make_switch(process: subprocess.Popen[bytes], mtu: int) -> None:
+    """The network between the lab hosts. A switch asks no packet filter, as a bridge may where an Engine runs."""
+    with netns.inside(netns.of_process(process.pid)):
+        for setting in Path("/proc/sys/net/bridge").glob("bridge-nf-call-*"):
+            setting.write_text("0")
+    _ip(process, "link add lan type bridge", f"link set lan mtu {mtu} up")
 
 
 def _ip(process: subprocess.Popen[bytes], *commands: str) -> None:
