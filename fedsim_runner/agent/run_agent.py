@@ -150,6 +150,7 @@ class Agent:
                 kernel=platform.release(),
                 version=PROTOCOL,
                 congestion_control=read_congestion_controls().in_force(self._settings.congestion_control),
+                time_factor=self._settings.time_scale.factor,
             )
         )
         for event in how_devices_are_emulated(self._state.emulated):

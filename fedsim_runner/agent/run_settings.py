@@ -14,6 +14,7 @@ from ..contract.link_variation import WAYS, Track, Variation, links_of, varying_
 from ..contract.queue_size import UNLIMITED_BPS
 from ..contract.routes import routes_to_server
 from ..contract.slow_links import answer_s, slowest
+from ..contract.time_scale import REAL_TIME, TimeScale
 from ..contract.timeline import TimelineEntry, all_links
 from .lab_network.members import Members, members_of
 from .links import backends
@@ -29,6 +30,7 @@ class RunSettings:
     ``lab``: the lab hosts whose agents talk to each other; None: the run has one. ``elsewhere``: the devices on other
     lab hosts, and which those are. ``everyone``: the roles of all participants of the run, the server first.
     ``answer_s``: seconds after which the slowest client, or the server to it, answers at the latest, as links allow.
+    ``time_scale``: how device time and wall time are related; all other values are of wall time.
     """
 
     lab_host: str
@@ -55,6 +57,7 @@ class RunSettings:
     lab: Lab | None = None
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     everyone: Mapping[str, Role] = field(default_factory=dict)
+    time_scale: TimeScale = REAL_TIME
 
     def varying_values(self) -> dict[tuple[str, str], frozenset[str]]:
         """Which of ``rate`` and ``loss`` a direction does not keep, by device and ``up`` or ``down``."""
@@ -126,6 +129,7 @@ def read_run_settings(path: Path) -> RunSettings:
         found.lab,
         {peer.device: peer.lab_host for peer in found.peers.values()},
         {server: "server", **dict.fromkeys(found.clients, "client")},
+        found.time_scale,
     )
 
 

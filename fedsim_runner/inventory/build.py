@@ -146,6 +146,8 @@ def build_common_part(plan: Plan) -> DeviceFile:
         allow_unshaped=experiment.allow_unshaped,
         verify=experiment.verify,
         cpu_factor=plan.cpu_factor,
+        time=experiment.time,
+        time_factor=plan.time_scale.factor,
         course=CourseSettings(
             timeout_s=experiment.course.timeout_s,
             silence_timeout_s=experiment.course.silence_timeout_s,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..compute.values import Speed
+from ..contract.time_scale import REAL_TIME, TimeScale
 from ..lab.host import LabHost
 from ..spec.experiment import Device, Experiment
 
@@ -121,6 +122,11 @@ class Plan:
     course_notes: tuple[str, ...] = ()  # for the user: of the course itself, wherever it runs
 
     @property
+    def time_scale(self) -> TimeScale:
+        """How device time and wall time are related: dilated, by the factor that scales the cpus, too."""
+        return time_scale_of(self.experiment, self.cpu_factor)
+
+    @property
     def placed_server(self) -> PlacedDevice:
         """The server, which is the first of all devices."""
         return self.placed[0]
@@ -128,6 +134,11 @@ class Plan:
     def placed_by_host(self) -> dict[str, list[PlacedDevice]]:
         """The devices of each lab host."""
         return group_by_host(self.placed)
+
+
+def time_scale_of(experiment: Experiment, cpu_factor: float) -> TimeScale:
+    """Return how device time and wall time are related where devices' cpus are scaled by this factor."""
+    return TimeScale(cpu_factor) if experiment.time == "dilated" else REAL_TIME
 
 
 def group_by_host(placed: Iterable[PlacedDevice]) -> dict[str, list[PlacedDevice]]:

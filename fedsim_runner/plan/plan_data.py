@@ -19,6 +19,8 @@ def plan_as_dict(plan: Plan) -> dict[str, Any]:
         "run": plan.run,
         "seed": plan.experiment.seed,
         "cpu_factor": plan.cpu_factor,
+        "time": plan.experiment.time,
+        "time_factor": plan.time_scale.factor,
         "network": {"subnet": plan.subnet},
         "link_backend": plan.experiment.link_backend,
         "congestion_control": plan.experiment.congestion_control,

@@ -52,6 +52,8 @@ def start_manifest(
         "overrides": {one.key: one.value for one in experiment.overrides},
         "seed": experiment.seed,  # for the split, the initial model, the sampling, the links
         "cpu_factor": plan.cpu_factor,
+        "time": experiment.time,
+        "time_factor": plan.time_scale.factor,
         "policies": _policies(experiment.course),
         "patches_off": list(experiment.patches_off),
         "federatedscope": None,

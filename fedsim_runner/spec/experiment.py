@@ -14,6 +14,7 @@ from typing import Any, Literal
 from ..catalog.types import DeviceType, NetworkProfile
 from ..contract.device_file import InitialModel, Verify
 from ..contract.link_variation import Track
+from ..contract.time_scale import Time
 from ..contract.timeline import TimelineEntry
 from ..contract.topology import Topology
 from ..yamlfile.overrides import Override
@@ -103,7 +104,8 @@ class Experiment:
     """A checked experiment file. ``config`` is the user's FederatedScope tree without the testbed's keys, and without
     ``federate.restore_from``, which is ``initial_model``.
 
-    ``topology``: what lies between the devices besides their own links; None: nothing.
+    ``time``: whose time all its times and rates are of. Dilated: that of the devices, which the plan's cpu factor relates
+    to the lab hosts'. ``topology``: what lies between the devices besides their own links; None: nothing.
     ``tracks``: by name, what links of devices follow over time. ``requirements``: pip requirements of the user's own
     code in FederatedScope. ``notes``: what was decided for the user while the file was read.
     ``encrypt``: what devices on different lab hosts send to each other is encrypted.
@@ -123,6 +125,7 @@ class Experiment:
     verify: Verify = "warn"
     timeline: tuple[TimelineEntry, ...] = ()
     cpu_factor: float | None = None
+    time: Time = "real"
     placement: Literal["spread", "pack"] = "spread"
     federatedscope_source: str | None = None
     initial_model: InitialModel | None = None

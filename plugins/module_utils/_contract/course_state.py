@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import lenient
+from .time_scale import REAL_TIME, TimeScale
 
 if TYPE_CHECKING:
     from .events import (
@@ -108,11 +109,12 @@ class Evaluation:
 
 @dataclass
 class CourseState:
-    """A course at one moment. Times are Unix seconds, rounds count from 1.
+    """A course at one moment. Times are Unix seconds, also in dilated runs, rounds count from 1.
 
     Attributes:
         lab_hosts: those whose agents all have to end; others are added when an event names them.
         agents: the last start of each lab host's agent.
+        time_scale: what spans of time are to the devices.
         loading: the start of loading on each lab host.
         loading_began: when the first of them began; None in journals of versions in which engines load after the gate.
         gate_opens: when the gate opens or opened.
@@ -147,6 +149,7 @@ class CourseState:
 
     lab_hosts: set[str] = field(default_factory=set)
     agents: dict[str, AgentStarted] = field(default_factory=dict)
+    time_scale: TimeScale = REAL_TIME
     loading: dict[str, LoadingStarted] = field(default_factory=dict)
     loading_began: float | None = None
     gate_opens: float | None = None

@@ -17,6 +17,7 @@ from .link import Links
 from .link_variation import Track, Variation
 from .name_ranges import NameRangeError, fold
 from .peer_ranges import Peer, dump_peers, load_peers
+from .time_scale import Time, TimeScale
 from .timeline import TimelineEntry
 from .topology import Topology
 from .typed_json import OMIT_DEFAULT, FormError, dump, load
@@ -190,6 +191,8 @@ class DeviceFile:
 
     ``timeline``: that of the whole run. ``topology``: None: all devices are at one place, each behind its own link.
     ``tracks``: by name, those that variations of its devices and peers follow. ``lab``: None: the run has one lab host.
+    ``time`` and ``time_factor``: in a dilated run, device seconds in a wall second. All other values are what the lab host
+    has to put in force: in wall time, already scaled.
     ``expected_memory_bytes``: what its devices are expected to take of the lab host; 0: unknown.
     """
 
@@ -204,6 +207,8 @@ class DeviceFile:
     allow_unshaped: bool = False
     verify: Verify = "warn"
     cpu_factor: float = 1.0
+    time: Time = field(default="real", metadata=OMIT_DEFAULT)
+    time_factor: float = field(default=1.0, metadata=OMIT_DEFAULT)
     course: CourseSettings
     data: DataSettings
     federatedscope: FederatedScopeSettings = field(default_factory=FederatedScopeSettings)
@@ -246,6 +251,11 @@ class DeviceFile:
             content["topology"] = {**dump(self.topology), "sites": fold_sites(self.topology.sites)}
         order = [one.name for one in fields(self) if one.name in content]
         return json.dumps({name: content[name] for name in order}, indent=1) + "\n"
+
+    @property
+    def time_scale(self) -> TimeScale:
+        """How device time and wall time are related."""
+        return TimeScale(self.time_factor)
 
     def of_run(self, run: str) -> DeviceFile:
         """Return the same file for another run id: an inventory may be run under other names."""

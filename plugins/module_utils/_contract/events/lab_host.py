@@ -8,6 +8,7 @@ from .. import lenient
 from ..course_state import CourseState
 from ..emulation import Slowdown, describe_emulated, describe_slowdown
 from ..event import Event, read_as
+from ..time_scale import read_factor
 
 
 @dataclass(frozen=True)
@@ -20,16 +21,24 @@ class EngineMissing(Event):
 
 @dataclass(frozen=True)
 class AgentStarted(Event):
-    """An agent has started; ``backend``: what shapes its links, ``version``: that of its commands."""
+    """An agent has started.
+
+    Attributes:
+        backend: what shapes its links.
+        version: that of its commands.
+        time_factor: device seconds in a wall second; None: 1, as in journals of earlier versions.
+    """
 
     name = "agent_started"
     backend: str | None = read_as(lenient.text)
     kernel: str | None = read_as(lenient.text)
     version: int | None = read_as(lenient.whole)
     congestion_control: str | None = read_as(lenient.text)
+    time_factor: float | None = read_as(lenient.number)
 
     def apply_to(self, course: CourseState) -> None:
         course.agents[course.host_of(self)] = self
+        course.time_scale = read_factor(self.time_factor)
 
 
 @dataclass(frozen=True)
