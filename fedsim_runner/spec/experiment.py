@@ -104,8 +104,8 @@ class Experiment:
     """A checked experiment file. ``config`` is the user's FederatedScope tree without the testbed's keys, and without
     ``federate.restore_from``, which is ``initial_model``.
 
-    ``time``: whose time all its times and rates are of. Dilated: that of the devices, which the plan's cpu factor relates
-    to the lab hosts'. ``topology``: what lies between the devices besides their own links; None: nothing.
+    ``time``: whose time all its times and rates are of. Dilated: that of the devices, which the plan's cpu factor
+    relates to the lab hosts'. ``topology``: what lies between the devices besides their own links; None: nothing.
     ``tracks``: by name, what links of devices follow over time. ``requirements``: pip requirements of the user's own
     code in FederatedScope. ``notes``: what was decided for the user while the file was read.
     ``encrypt``: what devices on different lab hosts send to each other is encrypted.

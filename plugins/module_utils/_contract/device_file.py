@@ -191,8 +191,8 @@ class DeviceFile:
 
     ``timeline``: that of the whole run. ``topology``: None: all devices are at one place, each behind its own link.
     ``tracks``: by name, those that variations of its devices and peers follow. ``lab``: None: the run has one lab host.
-    ``time`` and ``time_factor``: in a dilated run, device seconds in a wall second. All other values are what the lab host
-    has to put in force: in wall time, already scaled.
+    ``time`` and ``time_factor``: in a dilated run, device seconds in a wall second. All other values are what the lab
+    host has to put in force: in wall time, already scaled.
     ``expected_memory_bytes``: what its devices are expected to take of the lab host; 0: unknown.
     """
 

@@ -1,6 +1,7 @@
 """Device time against wall time."""
 
 import pytest
+
 from fedsim_runner.contract.course_state import CourseState
 from fedsim_runner.contract.events import AgentStarted
 from fedsim_runner.contract.time_scale import REAL_TIME, TimeScale, read_factor
