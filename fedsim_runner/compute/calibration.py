@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,6 +69,13 @@ class Calibration:
     def free(self) -> Sequence[Timing]:
         """Those without a quota, by number of threads."""
         return sorted((one for one in self.timings if one.cpus is None), key=lambda one: one.threads)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all is there that quotas are computed from; not so in a file that something else has changed."""
+        times = [seconds for one in self.timings for seconds in (one.wall_s, one.cpu_s)]
+        kinds = {one.cpus is None for one in self.timings if one.threads > 0 and (one.cpus is None or one.cpus > 0)}
+        return kinds == {True, False} and all(0 < seconds < math.inf for seconds in times)
 
     @property
     def uncertainty(self) -> float:

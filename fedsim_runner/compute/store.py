@@ -52,6 +52,8 @@ def find(processor: str, reference: str, image: str) -> Calibration | None:
 def _read() -> Iterator[Calibration]:
     for path in sorted((state_home() / FOLDER).glob("*.json")):
         try:
-            yield load(Calibration, json.loads(path.read_text(encoding="utf-8")), str(path))
+            found = load(Calibration, json.loads(path.read_text(encoding="utf-8")), str(path))
         except (OSError, ValueError, FormError):
             continue  # what cannot be read is measured again
+        if found.is_whole:
+            yield found

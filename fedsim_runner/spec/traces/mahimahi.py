@@ -6,12 +6,13 @@ github.com/ravinet/mahimahi: times do not fall, the last is not 0, and the trace
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from ...contract.link_variation import Track
 from ...contract.queue_size import FRAME_BYTES
 from ...contract.timeline import LEAST_RATE_BPS
+from ..text_table import Line, Report
 
 #: Rates are means over so many milliseconds: some round trips of a mobile link, and no more changes than can be made
 #: in time on many devices.
@@ -19,11 +20,8 @@ WINDOW_MS: Final = 200
 #: A trace that begins later has other times than those from its beginning, such as Unix time.
 LATEST_START_MS: Final = 3_600_000
 
-#: Reports a mistake: its line (0: of the file as a whole), what is wrong, and how to fix it.
-Report = Callable[[int, str, str | None], None]
 
-
-def read_mahimahi(lines: Iterable[tuple[int, str]], report: Report) -> Track | None:
+def read_mahimahi(lines: Iterable[Line], report: Report) -> Track | None:
     """Read the lines of a trace, given with their numbers; None: something is wrong with it, which is reported."""
     times: list[int] = []
     for number, line in lines:
@@ -78,6 +76,9 @@ def packets_as_track(times: list[int]) -> Track:
 
 
 def _hint(line: str) -> str | None:
-    if len(line.split()) == 2:
-        return "a Mahimahi trace has one number a line; times and rates are a CSV trace, with its columns' names"
-    return None
+    if len(line.split()) > 1:
+        return (
+            "a Mahimahi trace has one number a line; of a table, the first line names the columns, such as "
+            "time_s rate_down_mbps"
+        )
+    return "one whole number a line, which is a time" if line[:1] in "-.0123456789" else None

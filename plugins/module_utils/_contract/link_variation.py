@@ -32,25 +32,26 @@ class Track:
         length_ms: from there to the end of the last step.
         rate_bps: of each step, in bit/s.
         delay_us: of each step, in microseconds one way.
-        loss: of each step, as a probability in 0..1.
+        loss: of each step, as a probability in 0..1; None: what is planned holds during the step.
     """
 
     at_ms: tuple[int, ...]
     length_ms: int
     rate_bps: tuple[int, ...] | None = None
     delay_us: tuple[int, ...] | None = None
-    loss: tuple[float, ...] | None = None
+    loss: tuple[float | None, ...] | None = None
 
     def link(self, step: int, planned: Link) -> Link:
         """The direction during a step. Jitter is at most the delay."""
         delay_us = planned.delay_us if self.delay_us is None else self.delay_us[step]
+        loss = None if self.loss is None else self.loss[step]
         return replace(
             planned,
             rate_bps=planned.rate_bps if self.rate_bps is None else self.rate_bps[step],
             delay_us=delay_us,
             jitter_us=min(planned.jitter_us, delay_us),
-            loss=planned.loss if self.loss is None else self.loss[step],
-            bursts=planned.bursts if self.loss is None else None,
+            loss=planned.loss if loss is None else loss,
+            bursts=planned.bursts if loss is None else None,
         )
 
     def lasts_ms(self) -> list[int]:
@@ -200,7 +201,8 @@ def varying_values(variation: Variation, way: Way, tracks: Mapping[str, Track]) 
 
 def _extremes(track: Track, planned: Link) -> list[Link]:
     """The direction with all its best values, and with all its worst."""
-    rates, delays, losses = track.rate_bps, track.delay_us, track.loss
+    rates, delays = track.rate_bps, track.delay_us
+    losses = None if track.loss is None else [planned.loss if loss is None else loss for loss in track.loss]
     found = []
     for low, high in ((min, max), (max, min)):
         delay_us = planned.delay_us if delays is None else low(delays)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +42,20 @@ def test_the_newest_counts_and_the_same_is_replaced() -> None:
 def test_a_damaged_file_is_as_if_it_were_not_there(state: Path) -> None:
     store.keep(calibration()).write_text("{", encoding="utf-8")
     (state / "other.json").write_text("[]", encoding="utf-8")
+    assert store.known_for(calibration().processor) == {}
+
+
+@pytest.mark.parametrize(
+    "change", [{"timings": []}, {"cpu_s": 0}, {"wall_s": -1.0}, {"cpu_s": math.inf}, {"cpus": None}]
+)
+def test_values_that_quotas_cannot_come_of_are_as_if_they_were_not_there(change: dict[str, Any]) -> None:
+    path = store.keep(calibration())
+    data = json.loads(path.read_text(encoding="utf-8"))
+    if "timings" in change:
+        data |= change
+    else:
+        data["timings"] = [one | change for one in data["timings"]]
+    path.write_text(json.dumps(data), encoding="utf-8")
     assert store.known_for(calibration().processor) == {}
 
 

@@ -84,6 +84,55 @@ def test_too_many_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     ]
 
 
-def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "SIZE_MAX", 4)
-    assert mistakes(tmp_path / "a.up", "1\n2\n3\n") == ["FILE: is larger than 0 MB (cut the trace)"]
+@pytest.mark.parametrize(
+    "content",
+    [
+        "time_s;rate_down_kbps\n10;2500\n11.5;0\n12;400\n",
+        "time_ms\trate_down_mbps\n1573000000000\t2.5\n1573000001500\t0\n1573000002000\t0.4\n",
+        "time_s rate_down_bps\n0 2500000\n1.5   0\n2 400000\n",
+    ],
+)
+def test_columns_are_separated_and_in_units_as_the_first_line_says(tmp_path: Path, content: str) -> None:
+    found = read(tmp_path / "a.txt", content)
+    assert found.kind == "csv"
+    assert found.down.at_ms == (0, 1500, 2000)
+    assert found.down.rate_bps == (2_500_000, 2_500_000, 400_000)
+    assert found.down.loss == (None, 1.0, None), "nothing passes where the rate is 0; else the profile's loss holds"
+    assert found.up.rate_bps is None and found.up.loss is None
+
+
+def test_where_nothing_passes_all_is_lost_in_that_direction_alone(tmp_path: Path) -> None:
+    found = read(tmp_path / "a.csv", "time_s,rate_up_kbps,rate_down_kbps,loss_percent\n0,0,8,5\n1,7,0,0\n")
+    assert (found.up.rate_bps, found.up.loss) == ((7000, 7000), (1.0, 0.0))
+    assert (found.down.rate_bps, found.down.loss) == ((8000, 8000), (0.05, 1.0))
+
+
+def test_a_direction_in_which_nothing_ever_passes(tmp_path: Path) -> None:
+    assert mistakes(tmp_path / "a.csv", "time_s,rate_up_kbps\n0,0\n1,0\n") == [
+        "FILE: rate_up is 0 all the time: nothing ever passes (remove the column, or give rates)"
+    ]
+
+
+def test_times_in_a_unit_that_the_column_does_not_say(tmp_path: Path) -> None:
+    assert mistakes(tmp_path / "a.csv", "time_s,loss\n1573000000000,0\n") == [
+        "FILE:2: time_s: 1573000000000 is thousands of years (is it in another unit?)"
+    ]
+
+
+def test_columns_of_others_are_named_together(tmp_path: Path) -> None:
+    found = mistakes(tmp_path / "a.csv", "time_s,Longitude,Latitude,rate_up_kbp,DL_bitrate\n0,1,2,3,4\n")
+    assert found[0] == 'FILE:1: unknown column "rate_up_kbp" (did you mean "rate_up_kbps"?)'
+    assert found[1].startswith('FILE:1: unknown columns "longitude", "latitude", "dl_bitrate" (remove what is not')
+    found = mistakes(tmp_path / "a.csv", "Timestamp,DL_bitrate\n2019.11.25_15.34.34,1\n")
+    assert found[0].startswith('FILE:1: no column time_s among "Timestamp", "DL_bitrate" (the first line names')
+
+
+def test_rows_with_another_separator_than_the_first_line(tmp_path: Path) -> None:
+    assert mistakes(tmp_path / "a.csv", "time_s,rate_down_mbps\n0.0\t2.3\n") == [
+        "FILE:2: 1 value for 2 columns (separate values as the first line separates the columns' names)"
+    ]
+
+
+def test_a_table_without_its_first_line(tmp_path: Path) -> None:
+    (found,) = mistakes(tmp_path / "a.log", "0.0\t2.34\n0.89\t2.5\n")
+    assert found.endswith("of a table, the first line names the columns, such as time_s rate_down_mbps)")
