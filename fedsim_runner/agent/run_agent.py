@@ -458,7 +458,8 @@ class Agent:
         with self._lock:
             if self._gatekeeper.is_requested and (self._watch.supervisor is None or self._is_course_on()):
                 if not again:
-                    return {"links": [], "reason": None}  # they were measured before it began
+                    # They were measured before it began.
+                    return {"links": [], "reason": None, "time_factor": self._settings.time_scale.factor}
                 raise NotNowError("a course is on: its packets and those that measure links would disturb each other")
             links = self._links.now(self._settings.links)
             settings, running = dataclasses.replace(self._settings, links=links), self._containers.running_pids()
@@ -515,7 +516,7 @@ class Agent:
             "t": round(now, 3),
             "lab_host": self._settings.lab_host,
             "state": snapshot.run_state(supervisor, final),
-            **snapshot.course_part(supervisor, self._settings.total_rounds),
+            **snapshot.course_part(supervisor, self._settings.total_rounds, self._settings.time_scale.factor),
             "backend": self._links.backend,
             "counts": snapshot.counts(devices.values()),
             "devices": devices,

@@ -17,7 +17,7 @@ from ..participant.model_file import SavedModel
 from ..results.comparison.run_folders import is_run_folder, refresh_report
 from ..results.run_files import of_agents, read_devices, read_host_clocks, read_journal, read_left_out, read_manifest
 from ..results.run_report import FINISHED, RUNNING
-from ..results.tables.cost import TARGET_FIELDS
+from ..results.tables.cost import target_columns
 from ..results.tables.devices import FIELDS
 from ..results.tables.hosts import FIELDS as HOST_FIELDS
 from ..results.tables.label_counts import COLUMNS as LABEL_COLUMNS
@@ -30,6 +30,9 @@ from ..runs.lookup import find_run
 from .models import load_model
 from .plots import Plot, draw
 from .rows import Row, Rows
+
+# Columns of the agents' files with seconds of wall time; seconds of a processor are the same in any time.
+SPANS = ("seconds", "throttled_seconds")
 
 
 class Run:
@@ -111,7 +114,7 @@ class Run:
     @cached_property
     def targets(self) -> Rows:
         """One row per accuracy that was reached: what it cost (``targets.csv``)."""
-        return Rows(self.report["targets"], TARGET_FIELDS)
+        return Rows(self.report["targets"], target_columns(self.report))
 
     @cached_property
     def hosts(self) -> Rows:
@@ -149,12 +152,15 @@ class Run:
         return Rows(event.as_dict() for event in read_journal(self.folder))
 
     def _of_all_lab_hosts(self, name: str) -> Iterator[Row]:
-        """Rows of each agent's file, with times by the clock of the server's lab host."""
+        """Rows of each agent's file, with times by the clock of the server's lab host, in device time."""
         clocks = read_host_clocks(self.folder)
         for host, path in of_agents(self.folder, name).items():
+            scale = clocks[host].device_time.scale
             for row in _read_samples(path):
-                moment = row.get("t")
-                yield {**row, "t": clocks[host].correct(moment)} if isinstance(moment, float) else row
+                times = {key: scale.to_device(row[key]) for key in SPANS if isinstance(row.get(key), float)}
+                if isinstance(moment := row.get("t"), float):
+                    times["t"] = clocks[host].correct(moment)
+                yield {**row, **times}
 
     # -- the rest --------------------------------------------------------------------------------------------------
 

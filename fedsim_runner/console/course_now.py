@@ -3,7 +3,7 @@
 The figures come from the agent (``ctl status`` and the snapshots of ``fedsim_course``): per device its state and round,
 cpu (cores in use) of ``cpus``, the share of the time it was held back by that limit (``throttled``), memory and its
 limit in bytes, the bit/s it sends and receives, the bytes that wait in its link's queues, and the packets for which
-these had no room so far.
+these had no room so far. In a dilated run cpu, cpus and rates are those of the devices.
 """
 
 from __future__ import annotations
@@ -43,7 +43,14 @@ class DeviceNow:
 
 @dataclass(frozen=True)
 class CourseNow:
-    """The course at one moment. ``counts``: devices by state, including those that are not in ``devices``."""
+    """The course at one moment.
+
+    Attributes:
+        elapsed_s: wall seconds since people began to wait for it.
+        time_factor: device seconds in a wall second.
+        device_s: in a dilated run, seconds of device time since the gate opened.
+        counts: devices by state, including those that are not in ``devices``.
+    """
 
     run: str
     state: str | None = None
@@ -52,6 +59,8 @@ class CourseNow:
     accuracy: float | None = None
     accuracies: tuple[float | None, ...] = ()
     elapsed_s: float | None = None
+    time_factor: float = 1.0
+    device_s: float | None = None
     backend: str | None = None
     devices: tuple[DeviceNow, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -83,7 +92,12 @@ def parse_others(lines: object) -> tuple[DeviceNow, ...]:
 def planned_devices(plan: Plan) -> tuple[DeviceNow, ...]:
     """Return the devices of a plan, with their limits, before anything else is known about them."""
     return tuple(
-        DeviceNow(item.device.name, "starting", cpus=item.cpus, memory_limit_bytes=float(item.device.type.memory_bytes))
+        DeviceNow(
+            item.device.name,
+            "starting",
+            cpus=plan.time_scale.device_rate(item.cpus),
+            memory_limit_bytes=float(item.device.type.memory_bytes),
+        )
         for item in plan.placed
     )
 

@@ -136,8 +136,8 @@ def describe_event(event: Event, unshaped: bool = False, each_device: bool = Tru
     return None
 
 
-def describe_round(event: Evaluated, total_rounds: int, seconds: float | None, missed: str) -> str:
-    """Return the line of a round: its results, how long it took, and whose updates were dropped."""
+def describe_round(event: Evaluated, total_rounds: int, took: str | None, missed: str) -> str:
+    """Return the line of a round: its results, how long it ``took``, and whose updates were dropped."""
     results = [
         (label, next((event.results[key] for key in keys if event.results.get(key) is not None), None))
         for label, keys in SHOWN_RESULTS
@@ -146,8 +146,8 @@ def describe_round(event: Evaluated, total_rounds: int, seconds: float | None, m
         f"round {event.round}/{total_rounds}",
         "  ".join(f"{label} {value:.4f}" for label, value in results if value is not None),
     ]
-    if seconds is not None:
-        parts.append(f"{seconds:.2f} s")
+    if took is not None:
+        parts.append(took)
     if missed:
         parts.append(missed)
     return "  ".join(parts)

@@ -97,10 +97,20 @@ def head(course: CourseNow, width: int) -> list[Text]:
             shown.append(f" {recent}", "green")
         parts.append(shown)
     if course.elapsed_s is not None:
-        parts.append(Text(duration(course.elapsed_s)))
+        parts.append(Text(_elapsed(course.elapsed_s, course)))
+    elif course.time_factor != 1:
+        parts.append(Text(f"dilated time, factor {course.time_factor:g}"))
     if course.backend:
         parts.append(Text(f"links by {course.backend}", "dim"))
     return _wrapped(parts, width)
+
+
+def _elapsed(wall_s: float, course: CourseNow) -> str:
+    """Return how long it has been going on; in a dilated run also how much time that was for the devices."""
+    if course.time_factor == 1:
+        return duration(wall_s)
+    passed = f"{duration(course.device_s)} of device time, " if course.device_s is not None else ""
+    return f"{passed}{duration(wall_s)} of wall time"
 
 
 def choose(devices: Sequence[DeviceNow], rows: int, window: Window | None = None) -> tuple[DeviceNow, ...]:

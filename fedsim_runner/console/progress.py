@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ..contract.course_state import CourseState
+from ..contract.course_state import CourseState, later
 from ..contract.events import (
     ClientResult,
     CourseFailed,
@@ -29,7 +29,7 @@ from .course_now import CourseNow, DeviceNow, count_states
 from .event_lines import BAD, DOUBTFUL, OF_LAB_HOSTS, Missed, describe_event, describe_round
 from .keys import Key, Keys
 from .live import CourseView, Window
-from .round_lines import RoundLines
+from .round_lines import RoundLines, describe_span
 from .snapshots import Snapshots
 from .standard_stream import loss_of, outlived
 from .status_line import StatusLine
@@ -167,7 +167,10 @@ class Progress:
 
     def _print_round(self, t: float | None) -> None:
         """Print how the round goes, where no live view shows it, if nothing was printed for a while."""
-        if not self._console.is_terminal and (line := self._rounds.due(t, self._course)) is not None:
+        if (
+            not self._console.is_terminal
+            and (line := self._rounds.due(t, self._course, self._state.time_scale)) is not None
+        ):
             self.note("  " + line)
 
     def _line_of(self, event: Event, began: float | None) -> str | None:
@@ -177,7 +180,8 @@ class Progress:
                 return None
             seconds = None if began is None or event.t is None else event.t - began
             total_rounds = self._total_rounds or self._course.total_rounds or 0
-            return describe_round(event, total_rounds, seconds, self._missed.take())
+            took = None if seconds is None else describe_span(seconds, self._state.time_scale)
+            return describe_round(event, total_rounds, took, self._missed.take())
         unshaped = self._unshaped or bool(self._state.unshaped)
         line = describe_event(event, unshaped, each_device=not self._console.is_terminal)
         if isinstance(event, GateOpened):
@@ -219,6 +223,8 @@ class Progress:
             # The events are those of the lines above the view.
             accuracy=seen.accuracy if evaluated is None else evaluated,
             accuracies=accuracies,
+            time_factor=state.time_scale.factor,
+            device_s=self._device_time(),
             backend=state.link_backend,
             devices=devices,
             counts=seen.counts or count_states(None, devices),
@@ -227,6 +233,12 @@ class Progress:
         shaped = f"{len(state.shaped)} links shaped" if state.shaped else ""
         loaded = "" if state.loaded is None else "loading {} of {}".format(*state.loaded)
         self._line.detail(loaded or ", ".join(counts) or shaped)
+
+    def _device_time(self) -> float | None:
+        """Return how much device time has passed since the gate opened; None in real time, and before that."""
+        scale, gate = self._state.time_scale, self._state.gate_opened
+        now = later(self._seen.t, self._state.last_t)
+        return None if scale.is_real or gate is None or now is None else scale.to_device(max(0.0, now - gate))
 
     def _devices(self) -> tuple[DeviceNow, ...]:
         """Return the devices from the snapshots, in the plan's order; before the first snapshot, from the events."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ..contract.events import ClientResult, Event, RoundStarted
+from ..contract.time_scale import REAL_TIME, TimeScale
 from .course_now import CourseNow
 
 # After so many seconds without a line there is one: with something new to tell, and without.
@@ -39,8 +40,8 @@ class RoundLines:
         """A line about the round has been printed at this time."""
         self._last, self._news = t or self._last, False
 
-    def due(self, t: float | None, course: CourseNow) -> str | None:
-        """Return a line about the round if it is time for one."""
+    def due(self, t: float | None, course: CourseNow, scale: TimeScale = REAL_TIME) -> str | None:
+        """Return a line about the round if it is time for one; ``scale``: that of the run."""
         if t is None or self._last is None or not self._round:
             return None
         if t - self._last < (WITH_NEWS_S if self._news else WITHOUT_NEWS_S):
@@ -48,7 +49,7 @@ class RoundLines:
         self.has_printed(t)
         parts = [f"round {self._round}/{course.total_rounds or '?'}"]
         if self._began is not None:
-            parts.append(f"for {max(0.0, t - self._began):.0f} s")
+            parts.append(f"for {describe_span(max(0.0, t - self._began), scale, 0)}")
         if self._trained:
             parts.append(f"trained: {join_names([_with_loss(*one) for one in self._trained.items()])}")
         for state in BUSY:
@@ -56,6 +57,12 @@ class RoundLines:
             if busy:
                 parts.append(f"{state}: {join_names(busy)}")
         return "  ".join(parts)
+
+
+def describe_span(wall_seconds: float, scale: TimeScale, digits: int = 2) -> str:
+    """Return a span of time for people; of a dilated run in device time, with wall time beside it."""
+    wall = f"{wall_seconds:.{digits}f} s"
+    return wall if scale.is_real else f"{scale.to_device(wall_seconds):.{digits}f} s ({wall} of wall time)"
 
 
 def join_names(names: Sequence[str]) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..contract.course_state import accuracy_of
+from ..contract.device_status import in_device_time
 from ..contract.lenient import name, number, text, whole
+from ..contract.time_scale import TimeScale, read_factor
 from .course_now import DeviceNow, count_states, parse_devices, parse_others
 
 
@@ -37,6 +39,18 @@ class Snapshots:
         return max((whole(one.get("round")) or 0 for one in self._last.values()), default=0)
 
     @property
+    def time_scale(self) -> TimeScale:
+        """How fast the devices' time goes."""
+        return read_factor(next((one["time_factor"] for one in self._last.values() if one.get("time_factor")), None))
+
+    @property
+    def t(self) -> float | None:
+        """When the latest one was made (Unix seconds)."""
+        return max(
+            (moment for one in self._last.values() if (moment := number(one.get("t"))) is not None), default=None
+        )
+
+    @property
     def total_rounds(self) -> int | None:
         """The number of rounds of the course."""
         return max((whole(one.get("total_rounds")) or 0 for one in self._last.values()), default=0) or None
@@ -53,7 +67,10 @@ class Snapshots:
         return [
             device
             for one in self._last.values()
-            for device in (*parse_devices(one.get("devices")), *parse_others(one.get("others")))
+            for device in (
+                *parse_devices(in_device_time(one.get("devices"), self.time_scale)),
+                *parse_others(one.get("others")),
+            )
         ]
 
     @property

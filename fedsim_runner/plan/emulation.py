@@ -6,7 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from ..catalog.engines import engine_facts
 from ..catalog.types import DeviceType
-from ..contract.emulation import ASSUMED_SLOWDOWN, PACKAGE, Slowdown, describe_emulated, describe_slowdown
+from ..contract.emulation import (
+    ASSUMED_SLOWDOWN,
+    PACKAGE,
+    Slowdown,
+    describe_emulated,
+    describe_slowdown,
+    describe_unmeasured,
+)
 from ..contract.units import size
 from ..lab.host import LabHost
 from ..spec.experiment import Device
@@ -67,14 +74,7 @@ def describe_emulation(here: Sequence[PlacedDevice], host: LabHost) -> Iterator[
     for (arch, engine), items in sorted(kinds.items()):
         who = describe_emulated([item.device.name for item in items], arch, host.name, host.arch)
         measured = _measured(items[0].device, host)
-        if measured is not None:
-            yield who + describe_slowdown(engine, measured)
-        else:
-            yield (
-                f"{who}: how much longer they compute with engine {engine} is not known yet; `fedsim-provision up` or "
-                f"`run` measures it once the images are built, and until then limits of time count with "
-                f"{ASSUMED_SLOWDOWN:g} times"
-            )
+        yield who + (describe_unmeasured(engine) if measured is None else describe_slowdown(engine, measured))
         without_gpu = [item.device.name for item in items if item.device.type.gpus]
         if without_gpu:
             yield f"{join_names(without_gpu)}: no GPU, as an emulated program cannot use one"

@@ -2,21 +2,28 @@
 
 Each agent measures its clock against that one every ten seconds (``clock_measured`` in its journal). Between two
 measurements the difference is interpolated, as clocks drift evenly; before the first and after the last it is that one.
+In a dilated run, times are those of the devices as well (:mod:`.device_time`).
 """
 
 from __future__ import annotations
 
+import functools
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from ..contract.course_state import ONLY_HOST
-from ..contract.events import ClockMeasured, Event, parse_line
+from ..contract.events import AgentStarted, ClockMeasured, Event, GateOpened, parse_line
+from .device_time import DeviceTime
 
 # From this difference on, the report says so: what else compares times of several machines is wrong by so much.
 FAR_APART_S = 0.05
+#: Devices have wall time.
+WALL = DeviceTime()
+# What of a journal is about clocks: journals are long, and few of their lines are.
+ABOUT_CLOCKS = (ClockMeasured.name, AgentStarted.name, GateOpened.name)
 # From this bound on, delays between lab hosts are not known well enough to be compared.
 UNSURE_S = 0.01
 
@@ -28,10 +35,12 @@ class HostClock:
     Attributes:
         measured: times by it (Unix seconds, in order), and what has to be added to it then.
         bound_s: by how much that may be wrong, at the worst measurement; None: it was never measured.
+        device_time: how fast the devices' time goes.
     """
 
     measured: tuple[tuple[float, float], ...] = ()
     bound_s: float | None = None
+    device_time: DeviceTime = WALL
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Self:
@@ -50,6 +59,11 @@ class HostClock:
         """Whether nothing has to be added: it is the server's, or was never measured."""
         return not self.measured
 
+    @property
+    def corrects(self) -> bool:
+        """Whether :meth:`correct` changes anything."""
+        return not (self.is_right and self.device_time.is_wall)
+
     def offset_s(self, moment: float) -> float:
         """What has to be added to a time by this clock, in seconds."""
         if not self.measured:
@@ -60,9 +74,13 @@ class HostClock:
         (t1, first), (t2, second) = self.measured[after - 1], self.measured[after]
         return first + (second - first) * (moment - t1) / (t2 - t1)
 
-    def correct(self, moment: float) -> float:
+    def to_server(self, moment: float) -> float:
         """Return a time by this clock as one of the server's."""
         return moment + self.offset_s(moment) if self.measured else moment
+
+    def correct(self, moment: float) -> float:
+        """Return a time by this clock as device time, which in real time is a time by the server's clock."""
+        return self.device_time.at(self.to_server(moment))
 
 
 #: A clock that needs no correction.
@@ -70,18 +88,46 @@ RIGHT = HostClock()
 
 
 def read_clocks(journals: Mapping[str, Path]) -> dict[str, HostClock]:
-    """Return the clock of each lab host, from its journal. Where there is one lab host, nothing is read."""
-    if len(journals) < 2:
-        return dict.fromkeys(journals, RIGHT)
-    found = {}
+    """Return the clock of each lab host, from its journal. Where there is one lab host, its clock is right."""
+    states = []
     for host, path in journals.items():
+        try:
+            state = path.stat()
+        except OSError:
+            states.append((host, path, 0, 0))
+        else:
+            states.append((host, path, state.st_mtime_ns, state.st_size))
+    return dict(_read_clocks(tuple(states)))
+
+
+@functools.lru_cache(maxsize=4)
+def _read_clocks(journals: tuple[tuple[str, Path, int, int], ...]) -> Mapping[str, HostClock]:
+    """Read journals, given with the state that they are in: many ask for the clocks of a run."""
+    found: dict[str, HostClock] = {}
+    events: list[Event] = []
+    for host, path, _, _ in journals:
         try:
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             lines = []
-        # Journals are long, and few of their lines are about clocks.
-        events = (parse_line(line) for line in lines if ClockMeasured.name in line)
-        found[host] = HostClock.of(event for event in events if event is not None)
+        parsed = (parse_line(line) for line in lines if any(name in line for name in ABOUT_CLOCKS))
+        own = [event for event in parsed if event is not None]
+        found[host] = HostClock.of(own) if len(journals) > 1 else RIGHT
+        events += to_server_clock(own, found[host])
+    device_time = DeviceTime.of(events)
+    return {host: replace(clock, device_time=device_time) for host, clock in found.items()}
+
+
+def to_server_clock(events: list[Event], clock: HostClock) -> list[Event]:
+    """Return a lab host's events with times by the clock of the server's."""
+    if clock.is_right:
+        return events
+    found = []
+    for event in events:
+        moved = event if event.t is None else replace(event, t=clock.to_server(event.t))
+        if isinstance(moved, GateOpened) and moved.open_at is not None:
+            moved = replace(moved, open_at=clock.to_server(moved.open_at))
+        found.append(moved)
     return found
 
 

@@ -32,7 +32,7 @@ class Passed:
     """One direction of a link, in order of time.
 
     Attributes:
-        times: Unix seconds, at the end of what each line covers.
+        times: Unix seconds, at the end of what each line covers; in a dilated run of device time.
         seconds: so long that is.
         bytes: that passed in it.
         overflowed: packets for which the queue had no room.
@@ -94,6 +94,7 @@ def _read(lines: Iterator[list[str]], parts: dict[Key, list[Values]], clock: Hos
             continue
         table = np.array([parse_numbers([line[place] for line in whole]) for place in places]).T
         table[:, 0] = correct_times(table[:, 0], clock)
+        table[:, 1] *= clock.device_time.scale.factor
         # A line that covers no time has no rate.
         known = np.isfinite(table).all(axis=1) & (table >= 0).all(axis=1) & (table[:, 1] > 0)
         numbers: dict[Key, int] = {}

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..contract.course_state import ONLY_HOST, CourseState
 from ..contract.device_file import convert_to_current_version
-from ..contract.events import Event, GateOpened, parse_line
+from ..contract.events import Event, parse_line
 from ..contract.paths import CONTAINERS, DEVICE_FILE, DEVICE_FILES, INVENTORY, JOURNAL, LEFT_OUT, MANIFEST
 from ..contract.plain_folder import read_plain
-from .clocks import HostClock, read_clocks
+from ..contract.time_scale import read_factor
+from .clocks import WALL, HostClock, read_clocks, to_server_clock
+from .device_time import DeviceTime, convert_device
 
 # Holds the journals of a run's other lab hosts, in one folder each.
 AGENTS = "agents"
@@ -38,7 +39,7 @@ def read_manifest(run_dir: Path) -> dict[str, Any]:
 def read_journal(run_dir: Path) -> list[Event]:
     """Return the events of all lab hosts' journals in order of time, by the clock of the server's lab host.
 
-    A line cut short by a crash is left out.
+    In a dilated run they are in device time (:mod:`.device_time`). A line cut short by a crash is left out.
     """
     events: list[Event] = []
     for lab_host, path in of_agents(run_dir, JOURNAL).items():
@@ -47,25 +48,19 @@ def read_journal(run_dir: Path) -> list[Event]:
         except OSError:
             continue
         own = [event for line in lines if (event := parse_line(line, lab_host)) is not None]
-        events += _correct(own, HostClock.of(own))
-    return sorted(events, key=lambda event: event.t or 0.0)
-
-
-def _correct(events: list[Event], clock: HostClock) -> list[Event]:
-    if clock.is_right:
-        return events
-    found = []
-    for event in events:
-        moved = event if event.t is None else replace(event, t=clock.correct(event.t))
-        if isinstance(moved, GateOpened) and moved.open_at is not None:
-            moved = replace(moved, open_at=clock.correct(moved.open_at))
-        found.append(moved)
-    return found
+        events += to_server_clock(own, HostClock.of(own))
+    device_time = DeviceTime.of(events)
+    return sorted(map(device_time.convert, events), key=lambda event: event.t or 0.0)
 
 
 def read_host_clocks(run_dir: Path) -> dict[str, HostClock]:
     """Return the clock of each lab host, under the names that :func:`of_agents` has for them."""
     return read_clocks(of_agents(run_dir, JOURNAL))
+
+
+def read_device_time(run_dir: Path) -> DeviceTime:
+    """Return how fast the devices' time went in a run, according to its journals."""
+    return next((clock.device_time for clock in read_host_clocks(run_dir).values()), WALL)
 
 
 def read_course(run_dir: Path) -> CourseState:
@@ -109,7 +104,10 @@ def _other_hosts(run_dir: Path) -> list[str]:
 
 
 def read_devices(run_dir: Path, inventory_dir: Path | None = None) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """Return the run's devices by name, from its device files, and the facts about the run from the first of these."""
+    """Return the run's devices by name, from its device files, and the facts about the run from the first of these.
+
+    In a dilated run the devices are as the experiment has them; in the files they are as lab hosts put them into force.
+    """
     folders = [run_dir / INVENTORY, run_dir] if inventory_dir is None else [inventory_dir]
     for folder in folders:
         devices, first = _devices_of(sorted((folder / DEVICE_FILES).glob("*.json")))
@@ -122,7 +120,10 @@ def read_devices(run_dir: Path, inventory_dir: Path | None = None) -> tuple[dict
 def _devices_of(paths: Sequence[Path]) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     contents = [_device_file(path) for path in paths]
     devices = {
-        device["name"]: {"lab_host": content.get("lab_host"), **device}
+        device["name"]: {
+            "lab_host": content.get("lab_host"),
+            **convert_device(device, read_factor(content.get("time_factor"))),
+        }
         for content in contents
         for device in content.get("devices") or []
         if isinstance(device, dict) and isinstance(device.get("name"), str)

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..contract.course_state import ONLY_HOST, CourseState
+from ..contract.emulation import without_measured
 from ..contract.lenient import whole
 from ..contract.paths import PLAN, REPORT
+from ..contract.time_scale import read_factor
 from .clocks import clocks_of_devices, describe_clocks
 from .page.metrics import ACCURACIES, find_metric
 from .run_files import build_course, read_devices, read_host_clocks, read_journal, read_json, read_left_out
 from .tables import client_results, cost
+from .tables.course_times import describe_course_times
 from .tables.devices import FIELDS, build_devices
 from .tables.hosts import FIELDS as HOST_FIELDS
 from .tables.hosts import build_hosts
@@ -24,7 +27,7 @@ from .tables.label_counts import COLUMNS as LABEL_COLUMNS
 from .tables.label_counts import build_label_rows, read_labels
 from .tables.links import COLUMNS as LINK_COLUMNS
 from .tables.links import LINKS_FILE, build_links
-from .tables.rounds import OWN, build_rounds, find_final_results
+from .tables.rounds import OWN, WALL, build_rounds, find_final_results
 from .tables.tasks import join_rounds, read_activity
 from .tables.time_split import FIELDS as SPLIT_FIELDS
 from .tables.time_split import ROUND_FIELDS, Throttled, describe_devices, describe_rounds, split_rounds
@@ -104,10 +107,7 @@ def write_report(
         "status": final_status,
         "reason": None if final_status in (FINISHED, RUNNING) else name_device(reason, seen_device) or seen_reason,
         "device": None if final_status in (FINISHED, RUNNING) else seen_device,
-        "duration_s": _duration(course),
-        "began": course.began,
-        "loading_s": _loading(course),
-        "startup_s": _startup(course),
+        **describe_course_times(course),
         "link_backend": course.link_backend,
         "cpu_factor": common.get("cpu_factor") or plan.get("cpu_factor"),
         "total_rounds": total_rounds,
@@ -118,10 +118,10 @@ def write_report(
         "labels": labels,
         "notes": _unique(
             [
-                *_plan_notes(plan),
+                *without_measured(_plan_notes(plan), course.emulated),
                 *collect_notes(course, read_left_out(run_dir)),
                 *_clock_notes(run_dir, devices),
-                *notes,
+                *without_measured(notes, course.emulated),
             ]
         ),
         "device_rounds": device_rounds,
@@ -133,7 +133,9 @@ def write_report(
             course.measured_links.values(), devices, course.counted_links.values(), _backlogs(run_dir)
         ),
         "varied_links": build_varied_links(course),
-        "events": build_events(read_timeline(common.get("timeline")), course.timeline, course.began),
+        "events": build_events(
+            read_timeline(common.get("timeline"), read_factor(common.get("time_factor"))), course.timeline, course.began
+        ),
     }
     if writing:
         _write(report, run_dir if output is None else output)
@@ -162,7 +164,7 @@ def _write(report: dict[str, Any], target: Path) -> None:
     write_csv(
         target / "client_results.csv", client_results.list_columns(report["client_results"]), report["client_results"]
     )
-    write_csv(target / "targets.csv", cost.TARGET_FIELDS, report["targets"])
+    write_csv(target / "targets.csv", cost.target_columns(report), report["targets"])
     write_csv(target / "hosts.csv", HOST_FIELDS, report["hosts"])
     write_csv(target / "labels.csv", LABEL_COLUMNS, build_label_rows(report["labels"]))
     if report["links"] or not (target / LINKS_FILE).exists():
@@ -222,14 +224,15 @@ def _split(
     evaluated = {entry["round"]: entry for entry in rounds}
     # A round that was not evaluated counts as well.
     numbers = sorted(set(evaluated) | set(facts_by_round))
-    empty = {"seconds": None, "elapsed_seconds": None}
+    empty: dict[str, None] = {}
+    wall = () if course.time_scale.is_real else WALL
     joined = [
         {
             "round": number,
-            **{key: evaluated.get(number, empty).get(key) for key in OWN if key != "round"},
+            **{key: evaluated.get(number, empty).get(key) for key in (*OWN, *wall) if key != "round"},
             **dict.fromkeys(ROUND_FIELDS),
             **facts_by_round.get(number, {}),
-            **{key: value for key, value in evaluated.get(number, {}).items() if key not in OWN},
+            **{key: value for key, value in evaluated.get(number, {}).items() if key not in (*OWN, *wall)},
         }
         for number in numbers
     ]
@@ -283,25 +286,6 @@ def _span(course: CourseState) -> tuple[float, float]:
     )
 
 
-def _duration(course: CourseState) -> float | None:
-    """Return the seconds from the opening of the gate to the end of the course."""
-    outcome = course.outcome
-    ended = course.last_t if outcome is None else outcome.t
-    return None if course.gate_opened is None or ended is None else round(ended - course.gate_opened, 3)
-
-
-def _loading(course: CourseState) -> float | None:
-    """Return the seconds in which participants loaded before the gate; None where they loaded after it (0.1.0)."""
-    began, opened = course.loading_began, course.gate_opened
-    return None if began is None or opened is None else round(max(0.0, opened - began), 3)
-
-
-def _startup(course: CourseState) -> float | None:
-    """Return the seconds from the opening of the gate to the first round, in which the clients join."""
-    opened, first = course.gate_opened, course.training_began
-    return None if opened is None or first is None else round(max(0.0, first - opened), 3)
-
-
 def _plan_notes(plan: dict[str, Any]) -> list[str]:
     notes = plan.get("notes")
     return [str(note) for note in notes] if isinstance(notes, list) else []
@@ -322,7 +306,8 @@ def _mapping(value: object) -> dict[str, Any]:
 
 
 def _round_columns(rounds: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    first = (*OWN, "test_acc", "test_loss", *ROUND_FIELDS, *client_results.ROUND_FIELDS, *cost.ROUND_FIELDS)
+    wall = WALL if any(key in entry for entry in rounds for key in WALL) else ()
+    first = (*OWN, *wall, "test_acc", "test_loss", *ROUND_FIELDS, *client_results.ROUND_FIELDS, *cost.ROUND_FIELDS)
     return (*first, *sorted({key for entry in rounds for key in entry} - set(first)))
 
 

@@ -35,7 +35,8 @@ class Samples:
     """One device's samples in the order of the file; unknown is NaN.
 
     ``times`` are Unix seconds, ``memory`` bytes, ``cpu`` and ``throttled`` seconds so far. ``largest`` has the largest
-    value of each of :data:`LARGEST` and of ``packets_dropped``, as far as they are known.
+    value of each of :data:`LARGEST` and of ``packets_dropped``, as far as they are known. ``cpu`` counts what
+    processors did, which is the same in any time; the others are device time.
     """
 
     times: Values
@@ -109,6 +110,7 @@ def _add(
 
     columns = {name: column(name) for name in KEPT}
     columns["t"] = correct_times(columns["t"], clock)
+    columns["throttled_seconds"] *= clock.device_time.scale.factor
     for device, *kept in zip(numbers, *(np.split(columns[name], begins[1:]) for name in KEPT), strict=True):
         found.setdefault(device, _Parts()).columns.append(tuple(kept))
     columns |= {name: column(name) for name in (*LARGEST, *DROPS) if name not in columns}
@@ -124,11 +126,16 @@ def _add(
 
 
 def correct_times(times: Values, clock: HostClock) -> Values:
-    """Return times by a lab host's clock as those of the server's."""
-    if clock.is_right:
+    """Return times by a lab host's clock as device time, like :meth:`~.clocks.HostClock.correct`."""
+    if not clock.corrects:
         return times
-    moments, offsets = zip(*clock.measured, strict=True)
-    corrected: Values = times + np.interp(times, moments, offsets)
+    corrected = times
+    if not clock.is_right:
+        moments, offsets = zip(*clock.measured, strict=True)
+        corrected = times + np.interp(times, moments, offsets)
+    gate, factor = clock.device_time.gate, clock.device_time.scale.factor
+    if gate is not None:
+        corrected = np.where(corrected > gate, gate + (corrected - gate) * factor, corrected)
     return corrected
 
 

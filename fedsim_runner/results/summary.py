@@ -34,7 +34,7 @@ def render_summary(report: Mapping[str, Any], run_dir: Path, page: Path | None =
     status = str(report.get("status"))
     head = Text.assemble(
         (f"{report.get('run')}: {status}", STYLES.get(status, "bold")),
-        f" after {seconds(report.get('duration_s'))}",
+        f" after {_duration(report)}",
         f", links by {report['link_backend']}" if report.get("link_backend") else "",
     )
     parts: list[RenderableType] = [Text(""), head]
@@ -64,6 +64,15 @@ def render_summary(report: Mapping[str, Any], run_dir: Path, page: Path | None =
     return Group(*parts)
 
 
+def _duration(report: Mapping[str, Any]) -> str:
+    """Return how long the course took; of a dilated run in device time, with wall time beside it."""
+    lasted = seconds(report.get("duration_s"))
+    if "time_factor" not in report:
+        return lasted
+    wall = seconds(report.get("wall_duration_s"))
+    return f"{lasted} of device time ({wall} of wall time, factor {report['time_factor']:g})"
+
+
 def _fairness(spread: Mapping[str, Any]) -> Text | None:
     """Return how evenly the accuracy is spread over the clients, if there are several."""
     if (spread.get("clients_evaluated") or 0) < 2 or spread.get("client_accuracy_mean") is None:
@@ -88,13 +97,16 @@ def _rounds(rounds: Sequence[Mapping[str, Any]]) -> RenderableType:
     name, key = measures[-1]
     evaluated = [entry for entry in rounds if entry.get(key) is not None] or rounds
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("round", *(title for title, _ in reversed(measures)), "time"):
+    times = [("time", "seconds")]
+    if any("wall_seconds" in entry for entry in rounds):
+        times = [("device time", "seconds"), ("wall time", "wall_seconds")]
+    for column in ("round", *(title for title, _ in reversed(measures)), *(title for title, _ in times)):
         table.add_column(column, justify="right", no_wrap=True)
     step = max(1, -(-len(evaluated) // SHOWN_ROUNDS))
     shown = [entry for index, entry in enumerate(evaluated) if (len(evaluated) - 1 - index) % step == 0]
     for entry in shown:
         values = (_plain(entry.get(key), ".4f") for _, key in reversed(measures))
-        table.add_row(str(entry["round"]), *values, seconds(entry.get("seconds")))
+        table.add_row(str(entry["round"]), *values, *(seconds(entry.get(key)) for _, key in times))
     history = [entry.get(key) for entry in evaluated]
     # A loss may be any number: its bars are shares of the largest.
     largest = 1.0 if name == "accuracy" else max((value for value in history if value is not None), default=0.0) or 1.0

@@ -51,6 +51,7 @@ def status_of(run: str, runs_dir: Path | None = None, lab: LabOptions = NO_OPTIO
         "round": None,
         "total_rounds": None,
         "results": {},
+        "time_factor": None,
         "reason": None,
         "device": None,
         "devices": {},
@@ -77,6 +78,7 @@ def status_of(run: str, runs_dir: Path | None = None, lab: LabOptions = NO_OPTIO
         rounds, devices = report.get("rounds"), report.get("devices")
         answer["round"] = len(rounds) if isinstance(rounds, list) else None
         answer["total_rounds"] = report.get("total_rounds")
+        answer["time_factor"] = report.get("time_factor", 1.0)
         answer["results"] = report.get("final") or {}
         for name, entry in devices.items() if isinstance(devices, dict) else ():
             if not isinstance(entry, dict):
@@ -110,6 +112,7 @@ def _add_course(folder: Path, answer: dict[str, Any]) -> None:
     if not course.events:
         return
     answer["round"] = max([course.round, *course.evaluations])
+    answer["time_factor"] = course.time_scale.factor
     if course.evaluations:
         answer["results"] = list(course.evaluations.values())[-1].results
     for name, device in course.devices.items():

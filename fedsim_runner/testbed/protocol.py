@@ -38,7 +38,7 @@ class Testbed(Protocol):
         """Open the gate of a provisioned run; safe to call twice."""
 
     def measure(self, run: str) -> Sequence[LinkMeasured]:
-        """Measure the links of a provisioned run; a FedsimError says why that is not possible."""
+        """Measure the links of a provisioned run, in device time; a FedsimError says why that is not possible."""
 
     def follow(self, order: Order, listener: Listener) -> None:
         """Follow the course to its end. Missing steps of provisioning and opening are done first. Then all results are

@@ -10,12 +10,16 @@ from ..host.device_usage import Usage
 from .supervision import Supervisor
 
 
-def course_part(supervisor: Supervisor | None, total_rounds: int) -> dict[str, Any]:
-    """The round and the last results."""
+def course_part(supervisor: Supervisor | None, total_rounds: int, time_factor: float = 1.0) -> dict[str, Any]:
+    """The round and the last results; ``time_factor``: device seconds in a wall second.
+
+    What a snapshot has besides is in wall time.
+    """
     return {
         "round": supervisor.round if supervisor is not None else 0,
         "rounds_done": supervisor.rounds_done if supervisor is not None else 0,
         "total_rounds": total_rounds,
+        "time_factor": time_factor,
         "results": _finite(supervisor.results) if supervisor is not None else {},
     }
 

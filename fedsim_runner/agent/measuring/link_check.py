@@ -114,7 +114,8 @@ class LinkCheck:
                 self.is_under_way = False
         with self._lock:
             found = [event for name in states for event in self._known.get(name, (None, []))[1]]
-        return {"links": [event.as_dict() for event in found], "reason": reason}
+        links = [event.as_dict() for event in found]
+        return {"links": links, "reason": reason, "time_factor": settings.time_scale.factor}
 
     def _choose_edges(self, settings: RunSettings, again: bool) -> dict[str, _State]:
         """The edges to measure, by name: all of them, or the same ones in every repetition."""

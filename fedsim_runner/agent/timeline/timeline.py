@@ -27,7 +27,8 @@ from fedsim_runner.contract.atomic import CannotWriteError
 from fedsim_runner.contract.errors import FedsimError
 from fedsim_runner.contract.events import Event, EventBegun, EventEnded, EventFailed
 from fedsim_runner.contract.link import Links
-from fedsim_runner.contract.timeline import TimelineEntry, describe_change
+from fedsim_runner.contract.time_scale import REAL_TIME
+from fedsim_runner.contract.timeline import TimelineEntry, describe_change, in_device_time
 
 from ..host.background import Background
 from ..links.deviation import Deviation
@@ -98,6 +99,7 @@ class Timeline:
         self._written_offline: frozenset[str] = frozenset()
         self._joining: set[str] = set()  # devices of this lab host that have yet to join
         self._joined_at: dict[str, float] = {}  # of those that have just done it, on the monotonic clock
+        self._time_scale = REAL_TIME
         self._joining_s = JOINING_S
         self._unix_s = 0.0  # the difference between the two clocks
         self._thread: threading.Thread | None = None
@@ -157,6 +159,7 @@ class Timeline:
         self._here = frozenset(settings.roles)
         self._planned = {one.device: Links(one.up, one.down) for one in settings.links.all_devices}
         self._server = settings.links.server
+        self._time_scale = settings.time_scale
         self._joining_s = JOINING_S + 2 * settings.answer_s
 
     # -- what others ask ----------------------------------------------------------------------------------------------
@@ -295,7 +298,7 @@ class Timeline:
                 end(late_s)
 
         def end(late_s: float) -> None:
-            what = describe_change(entry)
+            what = describe_change(in_device_time(entry, self._time_scale))
             if slow is not None:
                 self._interruptions.carry_out(slow, names, found, problems)
             if problems:

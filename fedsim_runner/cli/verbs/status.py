@@ -152,6 +152,7 @@ def _one(answer: Mapping[str, Any], rows: int | None = None, window: Window | No
         round=answer["round"],
         total_rounds=answer["total_rounds"],
         accuracy=accuracy_of(answer.get("results")),
+        time_factor=answer.get("time_factor") or 1.0,
         devices=devices,
         counts=count_states(None, devices),
     )

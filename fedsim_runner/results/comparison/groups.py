@@ -54,6 +54,8 @@ FIELDS = (
     "straggler",
     "straggler_share",
 )
+# What a comparison with dilated runs has besides: their times are device time, and this is how they went by.
+WALL_FIELDS = ("time_factor", "wall_duration_s")
 GROUP_FIELDS = (
     "group", "runs", "reached_target", *(f"{key}_{what}" for key in NUMBERS for what in ("mean", "std", "ci95")),
 )  # fmt: skip
@@ -74,13 +76,14 @@ def compare_runs(folders: Sequence[Path], *, target: float | None = None, groupi
     reports = [refresh_report(folder, writing=False) for folder in folders]
     specs = [_spec(folder) for folder in folders]
     manifests = [read_manifest(folder) for folder in folders]
+    dilated = any("time_factor" in report for report in reports)
     metric = next((key for one in reports if (key := find_metric(one["rounds"], ACCURACIES))), ACCURACIES[0])
     target = _own_target(manifests) if target is None else target
     target_accuracy = _common_target(reports, metric) if target is None else target
     grouped = [GroupedRun(*parts) for parts in zip(folders, reports, specs, manifests, strict=True)]
     names = name_groups(grouped, grouping)
     runs = [
-        _run(folder, report, manifest, name, metric, target_accuracy)
+        _run(folder, report, manifest, name, metric, target_accuracy) | (_wall(report) if dilated else {})
         for folder, report, manifest, name in zip(folders, reports, manifests, names, strict=True)
     ]
     return {
@@ -90,6 +93,7 @@ def compare_runs(folders: Sequence[Path], *, target: float | None = None, groupi
         "target_given": target is not None,
         "target_ends": target is not None and target == _own_target(manifests),
         "grouping": grouping,
+        **({"time_factors": sorted({run["time_factor"] for run in runs})} if dilated else {}),
         "runs": runs,
         "groups": _groups(runs),
         "differences": _differences(specs, names),
@@ -137,6 +141,13 @@ def _run(
             if entry.get(metric) is not None
         ],
     }
+
+
+def _wall(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of :data:`WALL_FIELDS`; a run in real time has wall time."""
+    if "time_factor" in report:
+        return {key: report[key] for key in WALL_FIELDS}
+    return {"time_factor": 1.0, "wall_duration_s": report.get("duration_s")}
 
 
 def _own_target(manifests: Iterable[Mapping[str, Any]]) -> float | None:
@@ -198,13 +209,35 @@ def _notes(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     unfinished = [run["run"] for run in runs if run["status"] != "finished"]
     if unfinished:
         notes.append(f"not finished: {', '.join(unfinished)}; they count with the results they have")
-    factors = {run["cpu_factor"] for run in runs if run["cpu_factor"] is not None}
-    if len(factors) > 1:
-        listed = ", ".join(f"{factor:g}" for factor in sorted(factors))
-        notes.append(f"the runs have different cpu factors ({listed}): their times cannot be compared")
+    notes += _notes_on_time(runs)
     if len({run["mode"] for run in runs if run["mode"]}) > 1:
         notes.append("some runs were without Docker, so without limits and links: their times cannot be compared")
     return notes
+
+
+def _notes_on_time(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say whether times can be compared: where time is dilated by the cpu factor, devices are as fast as with 1."""
+    times = {run.get("time_factor", 1.0) for run in runs}
+    with_factor = [run for run in runs if run["cpu_factor"] is not None]
+    speeds = {round(run["cpu_factor"] / run.get("time_factor", 1.0), 6) for run in with_factor}
+    if len(times) > 1 and len(speeds) > 1:
+        return [
+            f"the runs have different time factors ({_listed(times)}), and in their device time devices compute at "
+            f"different speeds ({_listed(speeds)} times that of their type): their times cannot be compared"
+        ]
+    if len(times) > 1:
+        return [
+            f"the runs have different time factors ({_listed(times)}): all times here are device time, which can be "
+            "compared; how long the runs took in the lab cannot"
+        ]
+    factors = {run["cpu_factor"] for run in with_factor}
+    if len(factors) > 1:
+        return [f"the runs have different cpu factors ({_listed(factors)}): their times cannot be compared"]
+    return []
+
+
+def _listed(factors: Iterable[float]) -> str:
+    return ", ".join(f"{factor:g}" for factor in sorted(factors))
 
 
 def _spec(folder: Path) -> dict[str, Any] | None:

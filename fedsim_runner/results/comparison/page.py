@@ -16,7 +16,7 @@ from fedsim_runner.contract.units import size
 
 from ..page import PAGE as RUN_PAGE
 from ..run_report import write_csv
-from .groups import FIELDS, GROUP_FIELDS
+from .groups import FIELDS, GROUP_FIELDS, WALL_FIELDS
 
 PAGE = "comparison.html"
 FIGURES = "figures"
@@ -44,8 +44,9 @@ def publish_comparison(compared: Mapping[str, Any], output: Path, *, figures: bo
     page = output / PAGE
     page.write_text(text, encoding="utf-8", errors="replace")
     (output / "comparison.json").write_text(json.dumps(compared, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    rows = [{key: run[key] for key in FIELDS} for run in compared["runs"]]
-    write_csv(output / "comparison.csv", FIELDS, rows)
+    columns = (*FIELDS, *WALL_FIELDS) if "time_factors" in compared else FIELDS
+    rows = [{key: run[key] for key in columns} for run in compared["runs"]]
+    write_csv(output / "comparison.csv", columns, rows)
     write_csv(output / "comparison-groups.csv", GROUP_FIELDS, compared["groups"])
     return page
 

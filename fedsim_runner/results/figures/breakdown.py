@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from .device_rows import Rows, rows_by_time
 from .row_axes import add_bars, device_axis, new_rows, ranked_curve
-from .style import PARTS, Drawn, drawing, narrow, part_legend
+from .style import PARTS, Drawn, drawing, narrow, part_legend, time_label
 
 SHOWN = ("download", "handling", "compute", "upload", "waiting")
 BAR_HEIGHT = 0.72
@@ -40,7 +40,7 @@ def draw_breakdown(report: Mapping[str, Any]) -> Drawn | None:
             axes.text(left[index], index, text, va="center", fontsize=7 if len(names) <= 20 else 5.5)
     device_axis(axes, names, shown.groups)
     axes.set_xlim(0, max(left) * (1.45 if narrow() else 1.28))
-    axes.set(xlabel="Mean seconds per round")
+    axes.set(xlabel=time_label("Mean seconds per round"))
     part_legend(figure, SHOWN)
     caption = (
         "Mean time of a round by device: transfer of the model to the device (download) and of its update back "
@@ -64,6 +64,6 @@ def _draw_all(axes: Axes, devices: Mapping[str, Mapping[str, Any]], shown: Rows)
         colour, hatch = PARTS[part]
         axes.fill_between(places, bottom, ranked_curve(upper)[1], facecolor=colour, hatch=hatch or None, lw=0)
         below = upper
-    axes.set(xlabel="All devices, slowest first", ylabel="Seconds per round")
+    axes.set(xlabel="All devices, slowest first", ylabel=time_label("Seconds per round"))
     axes.set_xlim(1, len(ranked))
     axes.set_ylim(0)

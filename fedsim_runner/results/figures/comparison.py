@@ -14,7 +14,19 @@ from ..comparison.intervals import half_width
 from ..page.metrics import NAMES
 from .learning import learning_axes
 from .row_axes import device_axis, device_height
-from .style import PARTS, Drawn, drawing, line_style, marker_step, narrow, new_figure, new_pair, part_legend, short
+from .style import (
+    PARTS,
+    Drawn,
+    drawing,
+    line_style,
+    marker_step,
+    narrow,
+    new_figure,
+    new_pair,
+    part_legend,
+    short,
+    time_label,
+)
 
 PARTS_SHOWN = ("download", "handling", "compute", "upload", "waiting")
 GRID = 200
@@ -91,7 +103,7 @@ def draw_split(compared: Mapping[str, Any]) -> Drawn | None:
         axes.barh(range(len(groups)), widths, 0.7, left, color=colour, hatch=hatch, edgecolor="white", lw=0.3)
         left = [sum(pair) for pair in zip(left, widths, strict=True)]
     device_axis(axes, [group["group"] for group in groups])
-    axes.set(xlabel="Mean seconds per round and client")
+    axes.set(xlabel=time_label("Mean seconds per round and client"))
     part_legend(figure, PARTS_SHOWN)
     caption = "Where the time of a round goes: mean over all clients, rounds and repeats."
     return Drawn("round-time", "Time of a round", caption, figure)

@@ -13,7 +13,7 @@ from .device_rows import Rows
 from .event_marks import mark_events_in_rows
 from .row_axes import device_axis, new_rows
 from .spans import Span, draw_spans
-from .style import COLOURS, GREY, HEAT
+from .style import COLOURS, GREY, HEAT, time_label
 
 MAX_BINS = 160
 MARK, MARK_POINTS = COLOURS[1], 1.6
@@ -39,7 +39,8 @@ def draw_heat_rows(
     """
     begin = min(times[0] for times, _ in series.values())
     end = max(times[-1] for times, _ in series.values())
-    bins = max(1, min(MAX_BINS, int(end - begin)))
+    # Values are a wall second apart.
+    bins = max(1, min(MAX_BINS, int((end - begin) / report.get("time_factor", 1.0))))
     width = (end - begin) / bins or 1.0
     binned = {
         name: _binned(times, values, begin, width, bins) / scales[name] for name, (times, values) in series.items()
@@ -56,7 +57,7 @@ def draw_heat_rows(
     device_axis(axes, rows.names, rows.groups)
     axes.set_ylim(len(rows.names) - 0.5, -0.5)
     axes.grid(visible=False)
-    axes.set(xlabel="Time since training began (s)")
+    axes.set(xlabel=time_label("Time since training began (s)"))
     if marked is not None:
         lines = {float(place): marked[name] for place, name in enumerate(rows.names)}
         draw_spans(axes, lines, color=MARK, lw=MARK_POINTS, zorder=5)

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ..page.metrics import ACCURACIES, LOSSES, NAMES, find_metric
 from .event_marks import event_caption, mark_events
-from .style import Drawn, drawing, line_style, marker_step, narrow, new_pair
+from .style import Drawn, drawing, line_style, marker_step, narrow, new_pair, time_label
 
 
 @drawing
@@ -48,7 +48,7 @@ def learning_axes(axes: Sequence[Axes], key: str) -> None:
     """Set labels and limits of a pair of axes: over rounds, over time."""
     axes[0].set(xlabel="Round")
     axes[0].xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    axes[1].set(xlabel="Time since training began (s)")
+    axes[1].set(xlabel=time_label("Time since training began (s)"))
     axes[1].set_xlim(left=0)
     if narrow():
         axes[1].set_ylabel(axes[0].get_ylabel())  # the axes are stacked

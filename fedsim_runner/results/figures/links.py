@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fedsim_runner.contract.link_verdict import tolerated_delay_us, tolerated_jitter_us, tolerated_rate_bps
+from fedsim_runner.contract.time_scale import TimeScale, read_factor
 
 from .device_rows import choose_rows, servers
 from .row_axes import device_axis, new_rows, ranked_curve
@@ -26,9 +27,12 @@ MOST = 3.0
 def draw_links(report: Mapping[str, Any]) -> Drawn | None:
     """Draw the errors of delay, jitter and rate in both directions; None if no link was measured."""
     rows = {(row["device"], row["direction"]): row for row in report.get("links") or []}
+    scale = read_factor(report.get("time_factor"))
     devices = list(dict.fromkeys(device for device, _ in rows))
     errors = {
-        device: max((abs(one) for way, _, _ in WAYS for one in _errors(rows.get((device, way))).values()), default=None)
+        device: max(
+            (abs(one) for way, _, _ in WAYS for one in _errors(rows.get((device, way)), scale).values()), default=None
+        )
         for device in devices
     }
     if all(error is None for error in errors.values()):
@@ -38,7 +42,9 @@ def draw_links(report: Mapping[str, Any]) -> Drawn | None:
     axes.axvspan(-1, 1, color="#DDEEDD", lw=0, zorder=0)
     for way, shift, colour in WAYS:
         for name, _, _, marker in PROPERTIES:
-            found = [(number, _errors(rows.get((device, way))).get(name)) for number, device in enumerate(shown.names)]
+            found = [
+                (number, _errors(rows.get((device, way)), scale).get(name)) for number, device in enumerate(shown.names)
+            ]
             known = [(max(-MOST, min(MOST, error)), number + shift) for number, error in found if error is not None]
             axes.scatter(
                 [at for at, _ in known],
@@ -66,12 +72,15 @@ def draw_links(report: Mapping[str, Any]) -> Drawn | None:
     return Drawn("links", "Errors of links", caption, figure, table="measured-links")
 
 
-def _errors(row: Mapping[str, Any] | None) -> dict[str, float]:
-    """The errors of one direction, each divided by what is tolerated."""
+def _errors(row: Mapping[str, Any] | None, scale: TimeScale) -> dict[str, float]:
+    """The errors of one direction, each divided by what is tolerated, which the lab host's time decides."""
     found: dict[str, float] = {}
     for name, unit, tolerated, _ in PROPERTIES if row is not None else ():
         assert row is not None
         error, asked = row[f"{name}_error{unit}"], row[f"{name}_asked{unit}"]
-        if error is not None and asked is not None and tolerated(asked) > 0:
-            found[name] = error / tolerated(asked)
+        if error is None or asked is None:
+            continue
+        to_wall = scale.rate if name == "rate" else scale.to_wall
+        if (most := tolerated(to_wall(asked))) > 0:
+            found[name] = to_wall(error) / most
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -76,6 +76,7 @@ NARROW_COLUMNS = 2
 # a third of the time to draw them goes into ticks.
 MAX_INTERVALS, MAX_INTERVALS_WIDE = 5, 8
 _NARROW: ContextVar[bool] = ContextVar("narrow", default=False)
+_DILATED: ContextVar[bool] = ContextVar("dilated", default=False)
 _ID = re.compile(r'(\bid="|url\(#|href="#)')
 # Hundredths of a point are finer than any screen. Numbers below 1 are factors and keep their digits.
 _DIGITS = re.compile(r"(?<![\w.])(-?[1-9]\d*\.\d\d)\d+")
@@ -84,6 +85,13 @@ _DIGITS = re.compile(r"(?<![\w.])(-?[1-9]\d*\.\d\d)\d+")
 def narrow() -> bool:
     """Whether the current drawing is for a narrow screen."""
     return _NARROW.get()
+
+
+def time_label(text: str) -> str:
+    """Return the label of an axis with times, which says so where these are device time."""
+    if not _DILATED.get():
+        return text
+    return text.replace("Time", "Device time", 1) if "Time" in text else f"{text} (device time)"
 
 
 @dataclass
@@ -149,6 +157,15 @@ def look() -> Iterator[None]:
             yield
 
 
+@contextmanager
+def _set(variable: ContextVar[bool], value: bool) -> Iterator[None]:
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
 def new_figure(height_in: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
     """Return a figure of the common width, and its axes."""
     figure = Figure(figsize=(NARROW_IN if narrow() else WIDTH_IN, height_in), layout="constrained")
@@ -186,7 +203,7 @@ def new_panels(count: int, unit: str) -> tuple[Figure, list[Any]]:
             axes.set_ylabel(unit)
         if index < count <= index + columns:
             axes.tick_params(labelbottom=True)
-            axes.set_xlabel("Time (s)")
+            axes.set_xlabel(time_label("Time (s)"))
     return figure, panels[:count]
 
 
@@ -222,17 +239,17 @@ def marker_step(points: int, markers: int = 15) -> int:
 
 
 def drawing(function: Callable[..., Drawn | None]) -> Callable[..., Drawn | None]:
-    """Decorate a drawing function: run it twice in the common style, for the common width and for narrow screens."""
+    """Decorate a drawing function: run it twice in the common style, for the common width and for narrow screens.
 
-    def under_look(*arguments: Any, **options: Any) -> Drawn | None:
-        with look():
-            drawn = function(*arguments, **options)
+    Its first argument is the report, or the comparison, that it draws.
+    """
+
+    def under_look(report: Mapping[str, Any], *arguments: Any, **options: Any) -> Drawn | None:
+        with look(), _set(_DILATED, "time_factor" in report or "time_factors" in report):
+            drawn = function(report, *arguments, **options)
             if drawn is not None:
-                token = _NARROW.set(True)
-                try:
-                    slim = function(*arguments, **options)
-                finally:
-                    _NARROW.reset(token)
+                with _set(_NARROW, True):
+                    slim = function(report, *arguments, **options)
                 drawn.narrow_svg = slim.svg if slim is not None else ""
             return drawn
 

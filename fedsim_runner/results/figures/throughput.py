@@ -62,7 +62,8 @@ def read_throughput(run_dir: Path, report: Mapping[str, Any]) -> OverTime | None
     begin = min(float(one.times[0] - one.seconds[0]) for one in known)
     end = max(float(one.times[-1]) for one in known)
     most = MAX_BINS if len(names) > MAX_PANELS else MAX_POINTS
-    edges = np.linspace(begin, end, max(1, min(most, int(end - begin))) + 1)
+    seconds = (end - begin) / report.get("time_factor", 1.0)  # counters are read once in a wall second
+    edges = np.linspace(begin, end, max(1, min(most, int(seconds))) + 1)
     return OverTime(edges - zero, {name: _device(name, counters, edges) for name in names})
 
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from .device_rows import Rows, rows_by_time, servers
 from .event_marks import event_caption, mark_events_in_rows
 from .row_axes import Bar, add_bars, device_axis, device_height
-from .style import PARTS, Drawn, drawing, new_figure, part_legend
+from .style import PARTS, Drawn, drawing, new_figure, part_legend, time_label
 from .time_pixels import draw_pixels
 
 # More bars than this are drawn as pixels inside the figure: a page must not exceed a few megabytes.
@@ -98,7 +98,7 @@ def _draw(report: Mapping[str, Any], chosen: Sequence[int] | None) -> tuple[Any,
     device_axis(axes, shown.names, shown.groups)
     axes.grid(axis="x", visible=False)
     axes.set_xlim(start, finish + 0.005 * (finish - start))
-    axes.set(xlabel="Time since training began (s)")
+    axes.set(xlabel=time_label("Time since training began (s)"))
     if chosen is None:
         mark_events_in_rows(axes, report, places)
     if chosen is not None:

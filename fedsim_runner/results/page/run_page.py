@@ -37,6 +37,8 @@ PROVENANCE = (
     ("Resolved experiment (SHA-256)", "inputs_sha256"),
     ("Seed", "seed"),
     ("CPU factor", "cpu_factor"),
+    ("Time", "time"),
+    ("Time factor", "time_factor"),
     ("Link back end", "link_backend"),
     ("Kernel of the lab host", "agent.kernel"),
     ("Kernel of the control node", "control_node.kernel"),

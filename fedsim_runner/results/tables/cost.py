@@ -13,6 +13,8 @@ from .tasks import CLOCK_GRAIN_S, Step
 ROUND_FIELDS = ("message_bytes_so_far", "device_seconds_so_far")
 # Columns of targets.csv and keys of an entry of targets in report.json.
 TARGET_FIELDS = ("accuracy", "metric", "round", "elapsed_seconds", "message_bytes", "device_seconds")
+# What a dilated run has besides.
+WALL_FIELD = "wall_elapsed_seconds"
 # The accuracies that targets.csv has a row for, as far as they were reached.
 TARGETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 # The parts of a device's time in which it, or its link, works.
@@ -49,6 +51,8 @@ def describe_costs(
 def find_target(rounds: Iterable[Mapping[str, Any]], metric: str | None, accuracy: float) -> dict[str, Any] | None:
     """Return what it cost to reach an accuracy, with the keys of :data:`TARGET_FIELDS`; None if it was not reached.
 
+    In a dilated run it has :data:`WALL_FIELD`, too.
+
     Args:
         rounds: entries of rounds.csv, in order.
         metric: the result that is meant, for example ``test_acc``.
@@ -63,8 +67,14 @@ def find_target(rounds: Iterable[Mapping[str, Any]], metric: str | None, accurac
                 "elapsed_seconds": entry.get("elapsed_seconds"),
                 "message_bytes": entry.get("message_bytes_so_far"),
                 "device_seconds": entry.get("device_seconds_so_far"),
+                **({WALL_FIELD: entry[WALL_FIELD]} if WALL_FIELD in entry else {}),
             }
     return None
+
+
+def target_columns(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the columns of targets.csv: :data:`TARGET_FIELDS`, and those that a dilated run has."""
+    return (*TARGET_FIELDS, WALL_FIELD) if "time_factor" in report else TARGET_FIELDS
 
 
 def list_targets(rounds: Sequence[Mapping[str, Any]], metric: str | None) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from fedsim_runner.contract.course_state import CourseState, DeviceState
 from fedsim_runner.contract.lenient import flag, number, text, whole
 from fedsim_runner.contract.log_text import shown
 from fedsim_runner.contract.paths import COLLECTED, EXIT_RECORD
+from fedsim_runner.contract.time_scale import TimeScale
 
 from ..run_files import read_containers, read_json
 from .client_results import DEVICE_FIELDS as RESULT_FIELDS
@@ -88,12 +89,15 @@ def build_devices(
             _with_end(course.devices.get(name, DeviceState()), containers.get(name, {})),
             samples[name].largest if name in samples else {},
             collected / name,
+            course.time_scale,
         )
         for name in names
     }
 
 
-def _device(placed: dict[str, Any], seen: DeviceState, measured: Mapping[str, float], folder: Path) -> dict[str, Any]:
+def _device(
+    placed: dict[str, Any], seen: DeviceState, measured: Mapping[str, float], folder: Path, scale: TimeScale
+) -> dict[str, Any]:
     # The participant's own words: only plausible figures count.
     end = read_json(folder / EXIT_RECORD, LONGEST_RECORD)
     error = end.pop("error", None)
@@ -115,7 +119,7 @@ def _device(placed: dict[str, Any], seen: DeviceState, measured: Mapping[str, fl
         reference_seconds=number(compute.get("seconds")),
         cpu_seconds=_first(end.get("cpu_seconds"), _largest(measured.get("cpu_seconds"))),
         throttled_seconds=_largest(measured.get("throttled_seconds")),
-        course_seconds=None if started is None or ended is None else round(ended - started, 3),
+        course_seconds=None if started is None or ended is None else round(scale.to_device(ended - started), 3),
         loading_seconds=_loading(seen),
         startup_cpu_seconds=end.get("startup_cpu_seconds"),
         client_id=seen.client_id,

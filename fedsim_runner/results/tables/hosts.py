@@ -14,9 +14,10 @@ from fedsim_runner.contract.course_state import ONLY_HOST, CourseState
 from fedsim_runner.contract.events import PacketsTimed
 from fedsim_runner.contract.lenient import number
 from fedsim_runner.contract.paths import HOST_LOAD
+from fedsim_runner.contract.time_scale import TimeScale
 
 from ..clocks import HostClock
-from ..run_files import of_agents, read_host_clocks
+from ..run_files import of_agents, read_device_time, read_host_clocks
 
 # Columns of hosts.csv and keys of an entry of hosts in report.json.
 FIELDS = (
@@ -54,23 +55,27 @@ def build_hosts(run_dir: Path, course: CourseState, devices: Mapping[str, Mappin
     """Return one entry per lab host that was sampled, with the keys of :data:`FIELDS`.
 
     They are about the time from the opening of the gate to the end of the course; ``throttled_seconds`` are those of
-    its devices.
+    its devices. All of them are in wall time, which is that of lab hosts.
     """
     outcome = course.outcome
+    device_time = read_device_time(run_dir)
     begin = course.gate_opened
     end = course.last_t if outcome is None or outcome.t is None else outcome.t
+    end = None if end is None else device_time.wall(end)
     names = {str(entry["lab_host"]) for entry in devices.values() if entry.get("lab_host")}
     others = set(of_agents(run_dir, HOST_LOAD)) - {ONLY_HOST}
     first = next(iter(sorted(names - others)), "local")
     clocks = read_host_clocks(run_dir)
     found = []
     for host, path in of_agents(run_dir, HOST_LOAD).items():
-        samples = _between([(clocks[host].correct(t), *rest) for t, *rest in _read(path)], begin, end)
+        samples = _between([(clocks[host].to_server(t), *rest) for t, *rest in _read(path)], begin, end)
         if samples:
             name = host if host != ONLY_HOST else first
             own = [entry for entry in devices.values() if entry.get("lab_host") in (name, None)]
             timed = course.packets.get(name) or course.packets.get(host)
-            found.append({**_describe(name, samples, own), **_punctuality(timed), **_clock(clocks[host])})
+            found.append(
+                {**_describe(name, samples, own, device_time.scale), **_punctuality(timed), **_clock(clocks[host])}
+            )
     return found
 
 
@@ -120,7 +125,9 @@ def _clock(clock: HostClock) -> dict[str, Any]:
     }
 
 
-def _describe(name: str, samples: Sequence[Sample], devices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _describe(
+    name: str, samples: Sequence[Sample], devices: Sequence[Mapping[str, Any]], scale: TimeScale
+) -> dict[str, Any]:
     loads, running = [sample[2] for sample in samples], [sample[3] for sample in samples]
     cpus, seconds = int(samples[-1][1]), samples[-1][0] - samples[0][0]
     busy = _shares(samples, 4)
@@ -143,7 +150,7 @@ def _describe(name: str, samples: Sequence[Sample], devices: Sequence[Mapping[st
         "largest_busy_share": _rounded(max(busy, default=None)),
         "steal_seconds": round(steal_seconds, 3),
         "steal_share": _rounded(steal_share),
-        "throttled_seconds": round(sum(throttled), 3) if throttled else None,
+        "throttled_seconds": round(scale.to_wall(sum(throttled)), 3) if throttled else None,
         "contended": contended,
     }
 

@@ -9,21 +9,25 @@ from fedsim_runner.contract.course_state import CourseState
 
 # The keys of a round that are not results.
 OWN = ("round", "seconds", "elapsed_seconds")
+# What a dilated run has besides: the same in wall time.
+WALL = ("wall_seconds", "wall_elapsed_seconds")
 
 
 def build_rounds(course: CourseState) -> list[dict[str, Any]]:
     """Return one entry per evaluated round: ``round``, ``seconds`` since the previous one, ``elapsed_seconds`` since
-    training began, and the server's results.
+    training began, in a dilated run the same in wall time (:data:`WALL`), and the server's results.
 
     Times are None if the journal does not say when training began.
     """
     zero = before = course.began
+    scale = course.time_scale
     found = {}
     for number, evaluation in course.evaluations.items():
         now = evaluation.t
-        seconds = None if before is None or now is None else round(now - before, 3)
-        elapsed = None if zero is None or now is None else round(now - zero, 3)
-        times = {"round": number, "seconds": seconds, "elapsed_seconds": elapsed}
+        spans = [None if since is None or now is None else now - since for since in (before, zero)]
+        times = dict(zip(OWN, (number, *map(_rounded, spans)), strict=True))
+        if not scale.is_real:
+            times |= dict(zip(WALL, (_rounded(scale.to_wall(span)) for span in spans), strict=True))
         found[number] = {**times, **_results(evaluation.results)}
         before = now
     return [found[key] for key in sorted(found)]
@@ -43,4 +47,8 @@ def mean_round_seconds(rounds: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def _results(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key not in OWN}
+    return {key: value for key, value in values.items() if key not in (*OWN, *WALL)}
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

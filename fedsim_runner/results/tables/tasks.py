@@ -1,7 +1,8 @@
 """The activity that the participants recorded (``activity.jsonl``), joined into the tasks of the course.
 
 A task is one model that the server sent to one client, and what followed: when the model had arrived, when
-training began and ended, when the update was sent and when the server had it. All times are Unix seconds of one clock.
+training began and ended, when the update was sent and when the server had it. All times are Unix seconds of one clock,
+in a dilated run of device time.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def read_activity(
     for device in devices:
         read = _read(run_dir / COLLECTED / device / "course" / ACTIVITY, None if device == server else each)
         clock = clocks.get(device, RIGHT)
-        if not clock.is_right:
+        if clock.corrects:
             read = (replace(step, t=clock.correct(step.t)) for step in read)
         steps = sorted((step for step in read if span[0] <= step.t <= span[1]), key=lambda step: step.t)
         if steps:

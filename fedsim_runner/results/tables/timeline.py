@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fedsim_runner.contract.events import EventBegun, EventEnded, EventFailed, TimelineEvent
-from fedsim_runner.contract.timeline import TimelineEntry, describe_change, describe_time
+from fedsim_runner.contract.time_scale import TimeScale
+from fedsim_runner.contract.timeline import TimelineEntry, describe_change, describe_time, in_device_time
 from fedsim_runner.contract.typed_json import FormError, load
 
 EVENTS_FILE = "events.csv"
@@ -33,12 +34,12 @@ TOLERATED_LATE_S = 0.05
 NAMED = 6
 
 
-def read_timeline(content: object) -> list[TimelineEntry]:
-    """Return the entries in a device file's ``timeline``; damaged ones are left out."""
+def read_timeline(content: object, scale: TimeScale) -> list[TimelineEntry]:
+    """Return the entries in a device file's ``timeline`` as the experiment has them; damaged ones are left out."""
     found = []
     for entry in content if isinstance(content, list) else ():
         try:
-            found.append(load(TimelineEntry, entry))
+            found.append(in_device_time(load(TimelineEntry, entry), scale))
         except FormError:
             continue
     return found

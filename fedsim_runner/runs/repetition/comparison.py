@@ -19,6 +19,8 @@ FACTS = (
     ("FederatedScope's wheel", ("federatedscope", "sha256")),
     ("patches switched off", ("patches_off",)),
     ("cpu factor", ("cpu_factor",)),
+    ("time", ("time",)),
+    ("time factor", ("time_factor",)),
     ("link back end", ("link_backend",)),
     ("allow_unshaped", ("allow_unshaped",)),
     ("kernel of the lab host", ("agent", "kernel")),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ from fedsim_runner.contract import agent_calls
 from fedsim_runner.contract.claim import is_claimed_by_another, own_control, read_claim
 from fedsim_runner.contract.engine_address import EngineAddressError, check_engine_of
 from fedsim_runner.contract.errors import Exit, FedsimError
-from fedsim_runner.contract.events import LinkMeasured, parse_line
+from fedsim_runner.contract.events import LinkMeasured
 from fedsim_runner.contract.names import RUN_PATTERN
 from fedsim_runner.contract.paths import STATE_ROOT, StateFolder
 from fedsim_runner.lab.access import THIS_MACHINE, LabAccess
@@ -30,7 +29,7 @@ from fedsim_runner.spec.experiment import Experiment
 from ..device_names import select_devices
 from ..values import Lack, Line, Listener, Order, Traits, UnreachableError
 from . import run_facts
-from .agent_status import merge
+from .agent_status import measured_links, merge
 from .container_logs import container_lines
 from .container_overhead import CONTAINER_OVERHEAD
 from .docker_engine import LabEngine, lab_engine
@@ -138,8 +137,7 @@ class DockerTestbed:
                 raise FedsimError(
                     f"the links of run {run} on lab host {host.name} were not measured: {reason}", Exit.LINKS
                 )
-            events = (parse_line(json.dumps(entry), host.name) for entry in answer["links"])
-            found += [event for event in events if isinstance(event, LinkMeasured)]
+            found += measured_links(answer, host.name)
         if not is_there:
             raise FedsimError(
                 f"run {run} has no agent on the lab host that could measure its links",

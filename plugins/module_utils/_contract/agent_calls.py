@@ -194,10 +194,14 @@ class LinksAnswer(TypedDict):
 
 
 class MeasuredAnswer(TypedDict):
-    """What links were measured to be: the events of the journal, as plain data, and why there are none."""
+    """What links were measured to be: the events of the journal, as plain data, and why there are none.
+
+    They are in wall time; ``time_factor``: device seconds in a wall second.
+    """
 
     links: list[dict[str, Any]]
     reason: str | None
+    time_factor: float
 
 
 class GateAnswer(TypedDict):

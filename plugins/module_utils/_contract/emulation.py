@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +41,8 @@ class Slowdown:
 
 Slowdowns = Mapping[str, Mapping[str, Slowdown]]  # by architecture and engine
 
+_MEASURED: Final = ": as measured there"
+_UNMEASURED: Final = ": how much longer they compute with engine"
 _ELF_MACHINE_AT = 18  # bytes into the header, two bytes, little-endian
 
 
@@ -146,9 +148,26 @@ def describe_emulated(devices: Sequence[str], arch: str, lab_host: str, host_arc
     return f"{names}: {arch} programs under qemu-user on lab host {lab_host}, which is {host_arch}"
 
 
+def describe_unmeasured(engine: str) -> str:
+    """Return that nobody has measured it yet, in the place of :func:`describe_slowdown`."""
+    return (
+        f"{_UNMEASURED} {engine} is not known yet; `fedsim-provision up` or `run` measures it once the images are "
+        f"built, and until then limits of time count with {ASSUMED_SLOWDOWN:g} times"
+    )
+
+
+def without_measured(notes: Iterable[str], measured: Iterable[str]) -> list[str]:
+    """Return a plan's notes without those that it was not known of devices what the run has then measured of them.
+
+    ``measured``: sentences of :func:`describe_emulated` and :func:`describe_slowdown`.
+    """
+    known = {note.partition(_MEASURED)[0] for note in measured}
+    return [note for note in notes if _UNMEASURED not in note or note.partition(_UNMEASURED)[0] not in known]
+
+
 def describe_slowdown(engine: str, slowdown: Slowdown) -> str:
     """Return how much longer they compute, as the rest of it."""
     return (
-        f": as measured there, Python code takes {slowdown.python:.3g} times as long as natively, and a reference step "
+        f"{_MEASURED}, Python code takes {slowdown.python:.3g} times as long as natively, and a reference step "
         f"of engine {engine}, which is array arithmetic, {slowdown.step:.3g} times; links stay in real time"
     )

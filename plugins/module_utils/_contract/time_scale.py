@@ -17,6 +17,9 @@ from typing import Literal, overload
 
 Time = Literal["real", "dilated"]
 
+#: A factor in a file that is none of these was not written by a run.
+LEAST, MOST = 1e-6, 1e6
+
 
 @dataclass(frozen=True)
 class TimeScale:
@@ -76,6 +79,6 @@ REAL_TIME = TimeScale()
 
 def read_factor(value: object) -> TimeScale:
     """Return the scale with a factor from a file of a run; real time if there is none, or none that makes sense."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not LEAST <= value <= MOST:
         return REAL_TIME
     return TimeScale(float(value))

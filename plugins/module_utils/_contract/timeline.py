@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from . import units
 from .link import Link, Links
+from .time_scale import TimeScale
 from .typed_json import OMIT_DEFAULT
 
 #: What is left of a link, in bit/s, however much other traffic it carries: the least rate of an experiment file.
@@ -129,6 +130,42 @@ def has_absences(timeline: Iterable[TimelineEntry]) -> bool:
         one.action in ("offline", "restart") or (one.action == "kill" and one.duration_s is not None)
         for one in timeline
     )
+
+
+def in_device_time(entry: TimelineEntry, scale: TimeScale) -> TimelineEntry:
+    """Return an entry of a device file, which has wall time, as the experiment file has it."""
+    if scale.is_real:
+        return entry
+    return replace(
+        entry,
+        at_s=None if entry.at_s is None else round(scale.to_device(entry.at_s), 6),
+        duration_s=None if entry.duration_s is None else round(scale.to_device(entry.duration_s), 6),
+        up=None if entry.up is None else _change_in_device_time(entry.up, scale),
+        down=None if entry.down is None else _change_in_device_time(entry.down, scale),
+    )
+
+
+def _change_in_device_time(change: LinkChange, scale: TimeScale) -> LinkChange:
+    to = change.to
+    if to is not None:
+        to = replace(
+            to,
+            rate_bps=_whole(scale.device_rate(to.rate_bps)),
+            delay_us=round(scale.to_device(to.delay_us)),
+            jitter_us=round(scale.to_device(to.jitter_us)),
+        )
+    return replace(
+        change,
+        to=to,
+        rate_bps=_whole(scale.device_rate(change.rate_bps)),
+        delay_us=_whole(scale.to_device(change.delay_us)),
+        jitter_us=_whole(scale.to_device(change.jitter_us)),
+        load_bps=_whole(scale.device_rate(change.load_bps)),
+    )
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
 
 
 def describe_time(entry: TimelineEntry) -> str:

@@ -45,6 +45,38 @@ def test_plain_lines_without_a_terminal() -> None:
     assert lines[-1].startswith("course failed after ")
 
 
+def dilated(terminal: bool) -> str:
+    """What is shown of a run at a time factor of 0.25."""
+    console = Console(file=io.StringIO(), width=150, force_terminal=terminal, color_system=None)
+    with Progress(console, total_rounds=2, live_stages=("course",)) as progress:
+        progress.stage("course")
+        for event in (
+            {"t": 1, "event": "agent_started", "backend": "netem", "kernel": "6.1", "time_factor": 0.25},
+            {"t": 2, "event": "loading_started", "devices": 1, "limit_s": 500},
+            {"t": 10, "event": "gate_opened", "open_at": 10},
+            {"t": 12, "event": "round_started", "round": 1},
+            {"t": 20, "event": "evaluated", "round": 1, "results": {"test_acc": 0.5}},
+            {"t": 20, "event": "round_started", "round": 2},
+            {"t": 22, "event": "client_result", "device": "pi", "round": 2, "results": {"train_acc": 0.5}},
+        ):
+            progress.event(event)
+        pi = {"state": "training", "round": 2, "cpu": 0.1, "cpus": 0.125, "up_bps": 250_000, "down_bps": 100_000}
+        progress.snapshot({"t": 50, "time_factor": 0.25, "devices": {"pi": pi}})
+    return console.file.getvalue()
+
+
+def test_a_dilated_run_is_shown_in_device_time_with_wall_time_beside_it() -> None:
+    lines = dilated(terminal=False).splitlines()
+    assert "  all links are in force, the gate is open (1 loaded in 8.0 s)" in lines
+    assert "  round 1/2  accuracy 0.5000  2.00 s (8.00 s of wall time)" in lines
+    assert "  round 2/2  for 8 s (30 s of wall time)  trained: pi  training: pi" in lines
+    drawn = dilated(terminal=True)
+    assert "10 s of device time, 0 s of wall time" in drawn
+    assert "80% of 0.5" in drawn
+    assert "1.0 M" in drawn
+    assert "400 k" in drawn
+
+
 def test_what_there_is_to_say_about_a_stage_has_its_own_line_without_a_terminal() -> None:
     console = Console(file=io.StringIO(), width=120)
     with Progress(console, total_rounds=2) as progress:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fedsim_runner.contract.emulation import ASSUMED_SLOWDOWN, Slowdown
+from fedsim_runner.contract.emulation import ASSUMED_SLOWDOWN, Slowdown, without_measured
 from fedsim_runner.inventory import build_inventory
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.plan.emulation import ANY, EMULATOR_MEMORY_BYTES
@@ -52,6 +52,11 @@ def test_until_it_is_measured_the_plan_says_what_measures_it_and_counts_with_an_
     plan = plan_on(lab_host("pc"))
     (note,) = emulation_notes(plan)
     assert "is not known yet; `fedsim-provision up` or `run` measures it" in note
+    assert without_measured([note, "other"], []) == [note, "other"]
+    measured_there = emulation_notes(plan_on(lab_host("pc", slowdowns=MEASURED)))
+    assert without_measured([note, "other"], measured_there) == ["other"]
+    elsewhere = emulation_notes(plan_on(lab_host("mac", slowdowns=MEASURED)))
+    assert without_measured([note, "other"], elsewhere) == [note, "other"]
     server, client, _ = build_inventory(plan).device_files["pc"].devices
     assert client.start_cpu_s == server.start_cpu_s * ASSUMED_SLOWDOWN
     measured = build_inventory(plan_on(lab_host("pc", slowdowns=MEASURED))).device_files["pc"].devices[1]

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from fedsim_runner.console.event_lines import describe_event
 from fedsim_runner.contract.events import EventBegun, EventEnded, EventFailed, TimelineEvent
+from fedsim_runner.contract.time_scale import REAL_TIME
 from fedsim_runner.contract.timeline import LinkChange, TimelineEntry, When
 from fedsim_runner.contract.typed_json import dump
 from fedsim_runner.results.figures.event_marks import event_caption
@@ -83,8 +84,8 @@ def test_what_the_plan_no_longer_says_is_taken_from_the_journal() -> None:
 
 
 def test_a_damaged_timeline_does_no_harm() -> None:
-    assert read_timeline([{}, None, {"number": 1}, dump(SLOW)]) == [SLOW]
-    assert read_timeline(None) == read_timeline("x") == []
+    assert read_timeline([{}, None, {"number": 1}, dump(SLOW)], REAL_TIME) == [SLOW]
+    assert read_timeline(None, REAL_TIME) == read_timeline("x", REAL_TIME) == []
 
 
 @pytest.mark.drawing
