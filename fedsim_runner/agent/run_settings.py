@@ -29,6 +29,7 @@ class RunSettings:
     ``members``: None: the run has one lab host.
     ``lab``: the lab hosts whose agents talk to each other; None: the run has one. ``elsewhere``: the devices on other
     lab hosts, and which those are. ``everyone``: the roles of all participants of the run, the server first.
+    ``timing_s``: so long before the gate opens, devices time their reference steps.
     ``answer_s``: seconds after which the slowest client, or the server to it, answers at the latest, as links allow.
     ``time_scale``: how device time and wall time are related; all other values are of wall time.
     """
@@ -58,6 +59,7 @@ class RunSettings:
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     everyone: Mapping[str, Role] = field(default_factory=dict)
     time_scale: TimeScale = REAL_TIME
+    timing_s: float = 0.0
 
     def varying_values(self) -> dict[tuple[str, str], frozenset[str]]:
         """Which of ``rate`` and ``loss`` a direction does not keep, by device and ``up`` or ``down``."""
@@ -130,6 +132,7 @@ def read_run_settings(path: Path) -> RunSettings:
         {peer.device: peer.lab_host for peer in found.peers.values()},
         {server: "server", **dict.fromkeys(found.clients, "client")},
         found.time_scale,
+        found.timing_s,
     )
 
 

@@ -45,6 +45,7 @@ class StartUp:
         self._lab = lab
         self._loading: Loading | None = None
         self._reported_limits = False
+        self._timing_s = 0.0  # devices time their reference steps before the gate opens, on all lab hosts at once
 
     @property
     def is_active(self) -> bool:
@@ -88,7 +89,7 @@ class StartUp:
         due = self._lab().gate_time()
         if due is None:
             return
-        at = self._gatekeeper.open(due)
+        at = self._gatekeeper.open(due + self._timing_s)
         self._loading = None
         self._watch.open(at)
         self._record(GateOpened(at))
@@ -97,6 +98,7 @@ class StartUp:
     def _prepare(self, settings: RunSettings) -> Loading:
         assert self._watch.supervisor is not None
         self._limits = CpuLift(settings.cpus)
+        self._timing_s = settings.timing_s
         return Loading(
             self._gatekeeper.gate,
             self._watch.supervisor,

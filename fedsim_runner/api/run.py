@@ -17,8 +17,10 @@ from ..participant.model_file import SavedModel
 from ..results.comparison.run_folders import is_run_folder, refresh_report
 from ..results.run_files import of_agents, read_devices, read_host_clocks, read_journal, read_left_out, read_manifest
 from ..results.run_report import FINISHED, RUNNING
+from ..results.tables.compute import COLUMNS as COMPUTE_COLUMNS
 from ..results.tables.cost import target_columns
 from ..results.tables.devices import FIELDS
+from ..results.tables.energy import COLUMNS as ENERGY_COLUMNS
 from ..results.tables.hosts import FIELDS as HOST_FIELDS
 from ..results.tables.label_counts import COLUMNS as LABEL_COLUMNS
 from ..results.tables.label_counts import build_label_rows
@@ -125,6 +127,16 @@ class Run:
     def links(self) -> Rows:
         """One row per direction of a device's link: what it was measured to be before the course (``links.csv``)."""
         return Rows(self.report.get("links") or [], LINK_COLUMNS)
+
+    @cached_property
+    def compute(self) -> Rows:
+        """One row per device with a CPU limit: how it was served while it computed (``compute.csv``)."""
+        return Rows(self.report.get("compute") or [], COMPUTE_COLUMNS)
+
+    @cached_property
+    def energy(self) -> Rows:
+        """One row per device whose type has power figures: what energy it would have taken (``energy.csv``)."""
+        return Rows(self.report.get("energy") or [], ENERGY_COLUMNS)
 
     @cached_property
     def timeline(self) -> Rows:

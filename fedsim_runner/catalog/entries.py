@@ -241,6 +241,24 @@ class ComputeEntry(Entry):
     )
 
 
+class EnergyEntry(Entry):
+    """Published power figures of a device type. Joules of a run are a model of them."""
+
+    idle_watts: Annotated[float, Field(ge=0, le=100_000)] = Field(
+        description="Power of the whole device while it does nothing, in watts."
+    )
+    active_watts: Annotated[float, Field(gt=0, le=100_000)] = Field(
+        description="Power of the whole device while it computes with all that it has, in watts."
+    )
+    joules_per_megabyte_up: Annotated[float, Field(ge=0, le=1_000_000)] = Field(
+        default=0, description="What sending 10^6 bytes takes besides, in joules."
+    )
+    joules_per_megabyte_down: Annotated[float, Field(ge=0, le=1_000_000)] = Field(
+        default=0, description="What receiving 10^6 bytes takes besides, in joules."
+    )
+    source: str = Field(description="Where the figures are from; the report has it.")
+
+
 class DeviceTypeEntry(LimitsEntry):
     """A hardware class. Without `based_on` it must give `cpus`, `memory_mb` and `network`."""
 
@@ -275,4 +293,10 @@ class DeviceTypeEntry(LimitsEntry):
         "([fidelity.md](fidelity.md)), and `cpus` only says how many cores it has. Not given: it is nominal, with "
         "`cpus` cores of the lab host, however fast those are. A type without `compute` of its own that changes its "
         "base's `cpus` is nominal, and so is a device that overrides them.",
+    )
+    energy: EnergyEntry | None = Field(
+        default=None,
+        description="Published power figures, from which the report models the energy of each device and round "
+        "([fidelity.md](fidelity.md#energy)). Not given: those of the base, unless this type changes its `cpus`; "
+        "without any, the report says nothing of energy.",
     )

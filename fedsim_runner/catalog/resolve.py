@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from ..contract.link import Link
+from .energy import resolve_energy
 from .entries import DeviceTypeEntry, DirectionEntry, LimitsEntry, ProfileEntry
 from .link_models import NO_JITTER, NO_RATE, check_queue, merge_queue, read_distribution, resolve_losses
 from .name_rules import as_device_name, explain_wrong_kind
@@ -165,13 +166,19 @@ def resolve_device_type(
             network=network,
             dockerfile=dockerfile,
         )
+    limited = with_limits(base, entry)
+    energy = limited.energy
+    if entry.energy is not None:
+        energy, wrong = resolve_energy(entry.energy)
+        problems += wrong
     resolved = replace(
-        with_limits(base, entry),
+        limited,
         name=name,
         arch=entry.arch or base.arch,
         emulated_by=entry.emulate or base.emulated_by,
         network=network or base.network,
         dockerfile=dockerfile,
+        energy=energy,
     )
     return resolved, problems
 
@@ -182,6 +189,7 @@ def with_limits(device_type: DeviceType, limits: LimitsEntry) -> DeviceType:
         device_type,
         # A figure is that of the whole device: with other cores it is another one.
         compute=device_type.compute if limits.cpus is None else None,
+        energy=device_type.energy if limits.cpus is None else None,
         cpus=device_type.cpus if limits.cpus is None else float(limits.cpus),
         memory_bytes=device_type.memory_bytes if limits.memory_mb is None else limits.memory_mb * MEMORY_MB,
         disk_bytes=device_type.disk_bytes if limits.disk_mb is None else limits.disk_mb * MEMORY_MB,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from ..compute.values import Compute
 from ..contract.device_file import DISK_BYTES
+from ..contract.energy import EnergyModel
 from ..contract.link import Link, Links
 from ..contract.link_variation import LinkState
 
@@ -54,7 +55,7 @@ class DeviceType:
     """A hardware class.
 
     ``dockerfile``: its folder under dockerfiles/, or the absolute path of the user's folder. ``compute``: how fast it
-    is; None: it is nominal.
+    is; None: it is nominal. ``energy``: its power figures; None: there are none.
     """
 
     name: str
@@ -70,3 +71,4 @@ class DeviceType:
     write_bps: int | None = None
     emulated_by: str | None = None  # on lab hosts of another architecture; None: it runs as those do
     compute: Compute | None = field(default=None, metadata={"omit_default": True})
+    energy: EnergyModel | None = field(default=None, metadata={"omit_default": True})

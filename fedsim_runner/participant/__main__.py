@@ -20,6 +20,7 @@ from .exit_errors import EXIT_FAILED, EXIT_TERMINATED, EXIT_UNSUPPORTED, Partici
 from .gate import wait_for_gate, wait_to_load
 from .launch import load_launch_settings
 from .process_end import ENDING, Terminated
+from .reference_timing import time_reference
 from .reporting import Reporter
 
 # What is left to do after the gate: the course, to its end.
@@ -90,13 +91,15 @@ def _take_part(engine_name: str, config: Path, gate: Path, out: Path) -> None:
     try:
         ENDING.prepare(out)
         loader = _engine(engine_name)
-        wait_to_load(gate, load_launch_settings(config).device)
+        settings = load_launch_settings(config)
+        wait_to_load(gate, settings.device)
         with _writing():
             reporter = Reporter(out)
         program = loader(config, gate, reporter)
         with _writing():
             reporter.report(Ready())
-        ENDING.gate_opened(wait_for_gate(gate))
+        meanwhile = None if settings.reference is None else partial(_time_reference, settings.reference)
+        ENDING.gate_opened(wait_for_gate(gate, meanwhile))
         program()
     except KeyboardInterrupt:
         ENDING.end(130, error="ended by SIGINT", by="SIGINT")
@@ -108,6 +111,12 @@ def _take_part(engine_name: str, config: Path, gate: Path, out: Path) -> None:
         with contextlib.suppress(OSError):  # the console may be on a disk that is full
             traceback.print_exc()
         ENDING.end(EXIT_FAILED, error=f"{type(error).__name__}: {error}")
+
+
+def _time_reference(reference: str, until: float) -> None:
+    timing = time_reference(reference, until)
+    if timing is not None:
+        ENDING.reference_timed(timing.step_s, timing.timed_s)
 
 
 @contextlib.contextmanager

@@ -3,8 +3,9 @@
 ``activity.jsonl`` lies next to FederatedScope's logs. The agent follows it for the live view, and the report uses it to
 split every round into transfer, compute and waiting. Keys of a line: ``t`` (unix seconds), ``what`` (one of
 :data:`STEPS`), and where they apply ``kind`` (FederatedScope's message type), ``round`` (its number, from 0), ``peer``
-(the other side's FederatedScope id, 0 for the server), ``bytes`` (of the encoded message) and ``staleness`` (of an
-update: rounds that were aggregated since its model was sent).
+(the other side's FederatedScope id, 0 for the server), ``bytes`` (of the encoded message), ``staleness`` (of an
+update: rounds that were aggregated since its model was sent) and ``cpu`` (at the end of a step of work: processor
+seconds that this process has used since the step began).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ Step = Literal["send", "sent", "send_failed", "received", "train", "trained", "e
 # lost: the server gave up the client `peer`. late: an update that came after the end of its round was dropped.
 # used: the update of `peer` for the model of `round` was aggregated. unused: it arrived, and no aggregation takes it.
 STEPS: tuple[str, ...] = get_args(Step)
+_BEGIN_OF = {"trained": "train", "evaluated": "evaluate", "aggregated": "aggregate"}
 
 
 class Activity:
@@ -35,6 +37,7 @@ class Activity:
             OSError: it cannot be written.
         """
         self._lock = threading.Lock()
+        self._used: dict[str, float] = {}  # processor seconds at the beginning of each kind of work
         self._stream = (folder / ACTIVITY).open("a", buffering=1, encoding="utf-8")
 
     def note(
@@ -57,7 +60,12 @@ class Activity:
         for key, value in given:
             if value is not None:
                 line[key] = value
+        used = time.process_time()
         with self._lock:
+            if (before := self._used.pop(_BEGIN_OF.get(what, ""), None)) is not None:
+                line["cpu"] = float(f"{used - before:.4f}")
+            if what in _BEGIN_OF.values():
+                self._used[what] = used
             self._stream.write(json.dumps(line) + "\n")
 
     def close(self) -> None:

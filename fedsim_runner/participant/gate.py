@@ -8,6 +8,7 @@ while the others' containers are still being made, each of them would take as lo
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from ..contract.paths import GATE_LOAD, GATE_OPEN
@@ -31,10 +32,10 @@ def wait_to_load(folder: Path, device: str) -> None:
         time.sleep(POLL_S if admissions.exists() else IDLE_POLL_S)
 
 
-def wait_for_gate(folder: Path) -> float:
+def wait_for_gate(folder: Path, meanwhile: Callable[[float], None] | None = None) -> float:
     """Block until ``folder/open`` appears, and until the time it names. Returns the unix time of passing.
 
-    With several lab hosts the gates open at an agreed time.
+    With several lab hosts the gates open at an agreed time. ``meanwhile`` is called with that time once it is known.
     """
     path = folder / GATE_OPEN
     while True:
@@ -43,6 +44,8 @@ def wait_for_gate(folder: Path) -> float:
             break
         except (FileNotFoundError, ValueError):  # absent, or seen while it is being written
             time.sleep(POLL_S)
+    if open_at is not None and meanwhile is not None:
+        meanwhile(open_at)
     while open_at is not None and time.time() < open_at:
         time.sleep(min(POLL_S, max(0.0, open_at - time.time())))
     return time.time()

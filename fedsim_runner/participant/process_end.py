@@ -62,6 +62,11 @@ class Ending:
         self._record.startup_cpu_seconds = round(cpu_seconds(), 3)
         self._before = interface_bytes()  # what measured the link
 
+    def reference_timed(self, step_s: float, timed_s: float) -> None:
+        """Record what a reference step took within the device's limit, and for how long it was timed."""
+        self._record.reference_step_seconds = round(step_s, 6)
+        self._record.reference_timed_seconds = round(timed_s, 4)
+
     def give_up(self, reason: str) -> NoReturn:
         """End with exit code 1 and a one-line reason, from any thread."""
         self.end(EXIT_FAILED, error=reason)

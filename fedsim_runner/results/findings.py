@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .tables.compute import describe_slow_devices
 from .tables.hosts import describe_contention
 from .tables.links import describe_false_links
 from .tables.timeline import describe_failed_events
@@ -33,6 +34,7 @@ def describe_findings(report: Mapping[str, Any]) -> list[str]:
     found += _stragglers(report, devices)
     found += describe_contention(report.get("hosts") or [])
     found += describe_false_links(report.get("links") or [])
+    found += describe_slow_devices(report.get("compute") or [])
     found += describe_failed_events(report.get("events") or [])
     found += _not_back(report, devices)
     found += describe_late_variations(report.get("varied_links") or [])

@@ -11,26 +11,31 @@ from typing import TYPE_CHECKING, Any
 
 from ..contract.course_state import ONLY_HOST, CourseState
 from ..contract.emulation import without_measured
-from ..contract.lenient import whole
+from ..contract.lenient import number, whole
 from ..contract.paths import PLAN, REPORT
 from ..contract.time_scale import read_factor
 from .clocks import clocks_of_devices, describe_clocks
 from .page.metrics import ACCURACIES, find_metric
 from .run_files import build_course, read_devices, read_host_clocks, read_journal, read_json, read_left_out
 from .tables import client_results, cost
+from .tables.compute import COLUMNS as COMPUTE_COLUMNS
+from .tables.compute import COMPUTE_FILE, build_compute, stopped_devices
 from .tables.course_times import describe_course_times
 from .tables.devices import FIELDS, build_devices
+from .tables.energy import COLUMNS as ENERGY_COLUMNS
+from .tables.energy import ENERGY_FILE, JOULES, add_energy, build_energy, read_models
 from .tables.hosts import FIELDS as HOST_FIELDS
 from .tables.hosts import build_hosts
 from .tables.incidents import collect_notes, list_lost_clients
 from .tables.label_counts import COLUMNS as LABEL_COLUMNS
-from .tables.label_counts import build_label_rows, read_labels
+from .tables.label_counts import build_label_rows, count_training_samples, read_labels
 from .tables.links import COLUMNS as LINK_COLUMNS
 from .tables.links import LINKS_FILE, build_links
 from .tables.rounds import OWN, WALL, build_rounds, find_final_results
-from .tables.tasks import join_rounds, read_activity
+from .tables.tasks import Step, join_rounds, read_activity
 from .tables.time_split import FIELDS as SPLIT_FIELDS
 from .tables.time_split import ROUND_FIELDS, Throttled, describe_devices, describe_rounds, split_rounds
+from .tables.timed_references import read_timed
 from .tables.timeline import COLUMNS as EVENT_COLUMNS
 from .tables.timeline import EVENTS_FILE, build_events, read_timeline
 from .tables.varied_links import build_varied_links
@@ -48,6 +53,8 @@ TABLES = (
     "hosts.csv",
     "labels.csv",
     LINKS_FILE,
+    COMPUTE_FILE,
+    ENERGY_FILE,
     EVENTS_FILE,
 )
 FINISHED = "finished"
@@ -91,15 +98,23 @@ def write_report(
     final_status = status or seen_status
     if status == FINISHED and course.outcome is not None:
         final_status = course.outcome.status  # it may have failed on another lab host
-    samples = _samples(run_dir)
+    samples, scale = _samples(run_dir), read_factor(common.get("time_factor"))
     devices = build_devices(run_dir, placed, course, samples)
     rounds = build_rounds(course)
     final = {"test_acc": None, **find_final_results(course, rounds)}
     total_rounds = whole(_mapping(common.get("course")).get("total_rounds"))
-    device_rounds, rounds = _split(run_dir, devices, course, rounds, samples, total_rounds)
+    activity = _activity(run_dir, devices, course)
+    device_rounds, rounds = _split(activity, devices, course, rounds, samples, total_rounds)
+    models = read_models(placed)
+    add_energy(models, device_rounds, rounds)
+    energy = build_energy(models, devices, activity)
+    for row in energy:
+        devices[row["device"]]["joules"] = row["joules"]
     clients = client_results.build_client_results(events, list(devices))
     fairness = _add_client_results(clients, rounds, devices)
     labels = read_labels(run_dir)
+    hosts = build_hosts(run_dir, course, devices, samples)
+    timeline = build_events(read_timeline(common.get("timeline"), scale), course.timeline, course.began)
     report: dict[str, Any] = {
         "version": REPORT_VERSION,
         "run": common.get("run") or plan.get("run") or run_dir.name,
@@ -128,14 +143,23 @@ def write_report(
         "client_results": clients,
         "fairness": fairness,
         "targets": cost.list_targets(rounds, find_metric(rounds, ACCURACIES)),
-        "hosts": build_hosts(run_dir, course, devices),
+        "hosts": hosts,
         "links": build_links(
             course.measured_links.values(), devices, course.counted_links.values(), _backlogs(run_dir)
         ),
         "varied_links": build_varied_links(course),
-        "events": build_events(
-            read_timeline(common.get("timeline"), read_factor(common.get("time_factor"))), course.timeline, course.began
+        "compute": build_compute(
+            devices,
+            placed,
+            activity,
+            count_training_samples(labels),
+            hosts,
+            stopped_devices(timeline, course.began),
+            read_timed(run_dir, placed, number(common.get("cpu_factor")) or 1.0, scale.factor),
+            scale.factor,
         ),
+        "energy": energy,
+        "events": timeline,
     }
     if writing:
         _write(report, run_dir if output is None else output)
@@ -169,6 +193,8 @@ def _write(report: dict[str, Any], target: Path) -> None:
     write_csv(target / "labels.csv", LABEL_COLUMNS, build_label_rows(report["labels"]))
     if report["links"] or not (target / LINKS_FILE).exists():
         write_csv(target / LINKS_FILE, LINK_COLUMNS, report["links"])
+    write_csv(target / COMPUTE_FILE, COMPUTE_COLUMNS, report["compute"])
+    write_csv(target / ENERGY_FILE, ENERGY_COLUMNS, report["energy"])
     write_csv(target / EVENTS_FILE, EVENT_COLUMNS, report["events"])
     text = json.dumps(report, indent=1, allow_nan=False) + "\n"
     (target / REPORT).write_text(text, encoding="utf-8")
@@ -197,8 +223,20 @@ def _placed(run_dir: Path, inventory_dir: Path | None) -> tuple[dict[str, dict[s
     return placed, common
 
 
+def _activity(
+    run_dir: Path, devices: Mapping[str, Mapping[str, Any]], course: CourseState
+) -> Mapping[str, Sequence[Step]]:
+    """Return what each participant recorded, on the clock of the server's lab host."""
+    clocks = clocks_of_devices(read_host_clocks(run_dir), devices)
+    return read_activity(run_dir, list(devices), _server(devices), _span(course), clocks)
+
+
+def _server(devices: Mapping[str, Mapping[str, Any]]) -> str | None:
+    return next((name for name, entry in devices.items() if entry["role"] == "server"), None)
+
+
 def _split(
-    run_dir: Path,
+    activity: Mapping[str, Sequence[Step]],
     devices: dict[str, dict[str, Any]],
     course: CourseState,
     rounds: Sequence[dict[str, Any]],
@@ -206,10 +244,8 @@ def _split(
     total_rounds: int | None,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the table of rounds by device, and ``rounds`` with the facts it adds; also add facts to ``devices``."""
-    server = next((name for name, entry in devices.items() if entry["role"] == "server"), None)
+    server = _server(devices)
     ids = {name: entry["client_id"] for name, entry in devices.items() if entry["client_id"] is not None}
-    clocks = clocks_of_devices(read_host_clocks(run_dir), devices)
-    activity = read_activity(run_dir, list(devices), server, _span(course), clocks)
     times = join_rounds(activity, server, ids, total_rounds)
     zero = course.began
     zero = times[0].began if zero is None and times else zero or 0.0
@@ -307,7 +343,8 @@ def _mapping(value: object) -> dict[str, Any]:
 
 def _round_columns(rounds: Sequence[dict[str, Any]]) -> tuple[str, ...]:
     wall = WALL if any(key in entry for entry in rounds for key in WALL) else ()
-    first = (*OWN, *wall, "test_acc", "test_loss", *ROUND_FIELDS, *client_results.ROUND_FIELDS, *cost.ROUND_FIELDS)
+    own = (*ROUND_FIELDS, *client_results.ROUND_FIELDS, *cost.ROUND_FIELDS, JOULES)
+    first = (*OWN, *wall, "test_acc", "test_loss", *own)
     return (*first, *sorted({key for entry in rounds for key in entry} - set(first)))
 
 

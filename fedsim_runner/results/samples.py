@@ -25,7 +25,16 @@ Values = NDArray[np.float64]
 # Columns of which all samples are kept.
 KEPT = ("t", "memory_bytes", "cpu_seconds", "throttled_seconds")
 # Columns of which the largest value is kept: counters only grow, and memory has a peak.
-LARGEST = ("tx_bytes", "rx_bytes", "cpu_seconds", "throttled_seconds", "oom_kills", "memory_peak_bytes")
+LARGEST = (
+    "tx_bytes",
+    "rx_bytes",
+    "cpu_seconds",
+    "throttled_seconds",
+    "periods",
+    "throttled_periods",
+    "oom_kills",
+    "memory_peak_bytes",
+)
 DROPS = ("rx_dropped", "tx_dropped")
 LINES_AT_ONCE = 50_000
 

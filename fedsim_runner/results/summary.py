@@ -15,6 +15,7 @@ from ..console.tables import Column, FoldedTable
 from ..contract.units import seconds, size
 from .findings import describe_findings
 from .page.metrics import ACCURACIES, LOSSES, NAMES, find_metric
+from .tables.compute import describe_compute
 from .tables.links import describe_links
 from .tables.timeline import describe_events
 
@@ -54,6 +55,8 @@ def render_summary(report: Mapping[str, Any], run_dir: Path, page: Path | None =
         parts += [Text(""), _devices(devices)]
     if (links := describe_links(report.get("links") or [])) is not None:
         parts.append(Text(links))
+    if (compute := describe_compute(report.get("compute") or [])) is not None:
+        parts.append(Text(compute))
     if (events := describe_events(report.get("events") or [])) is not None:
         parts.append(Text(events))
     parts += [Text(line) for line in describe_findings(report)]

@@ -19,7 +19,7 @@ from ..testbed.stages import COLLECT, DESTROY, clean_up
 from ..testbed.values import Stopped, UnreachableError
 from .active_run import ActiveRun, active_run, now
 from .left_over import left_over
-from .manifest import write_manifest
+from .manifest import record_service, write_manifest
 from .options import RunOptions
 from .teardown import show_failure, tear_down
 
@@ -45,6 +45,7 @@ def run_experiment(
         code = active.exit(stopped)
         report = _report(active.folder, stopped)
         active.manifest["status"] = report["status"]
+        record_service(active.manifest, report)
         testbed.record(active.manifest, active.order, ended=True)
         # The page repeats the manifest, so the manifest is written first.
         write_manifest(active.manifest, active.folder, ended=now())

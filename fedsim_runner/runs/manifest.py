@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ def start_manifest(
         "link_backend": None,
         "allow_unshaped": experiment.allow_unshaped,
         "links": {},
+        "service": {},
         "control_node": control_node(),
         # Where nothing is limited, the lab hosts in the plan are not real.
         "lab_hosts": {}
@@ -108,6 +109,19 @@ def record_sources(manifest: dict[str, Any], experiment: Experiment, folder: Pat
             manifest[engine.facts.name] = dict(found.facts)
             if found.wheel is not None:
                 keep_wheel(found.wheel, folder)
+
+
+def record_service(manifest: dict[str, Any], report: Mapping[str, Any]) -> None:
+    """Add what devices got of their lab hosts during the course, and how busy those were, from the report."""
+    devices: Mapping[str, Mapping[str, Any]] = report.get("devices") or {}
+    manifest["service"] = {
+        "lab_hosts": {
+            host["lab_host"]: {key: host[key] for key in ("busy_share", "steal_share", "others_share")}
+            for host in report.get("hosts") or []
+        },
+        "throttled_seconds": {name: entry.get("throttled_seconds") for name, entry in devices.items()},
+        "compute": {row["device"]: row["verdict"] for row in report.get("compute") or []},
+    }
 
 
 def write_manifest(manifest: dict[str, Any], folder: Path, ended: float | None = None) -> None:

@@ -12,6 +12,7 @@ from ..catalog.name_rules import KIND_PATTERN
 from ..catalog.resolve import DEFAULT_PIDS, KILO, MEMORY_MB
 from ..compute.values import Compute
 from ..contract.device_file import DISK_BYTES
+from ..contract.energy import EnergyModel
 from ..contract.link import Link
 from ..contract.paths import MODEL
 from . import default_course
@@ -26,6 +27,7 @@ _SECTIONS = (
     ("LimitsEntry", "`devices[].overrides`", "limits"),
     ("DeviceTypeEntry", "`device_types.<name>`", "device-types"),
     ("ComputeEntry", "`device_types.<name>.compute`", "compute"),
+    ("EnergyEntry", "`device_types.<name>.energy`", "energy"),
     ("NetworkSection", "`network`", "network"),
     ("ProfileEntry", "`network.profiles.<name>`, `network_profiles.<name>` and `devices[].network`", "profiles"),
     ("DirectionEntry", "`up` and `down` of a profile", "directions"),
@@ -305,6 +307,7 @@ def _list_catalogue() -> list[str]:
             str(value.pids),
             f"`{value.network}`",
             _describe_compute(value.compute),
+            _describe_energy(value.energy),
             catalog.device_type_entries[name].source or "",
         )
         for name, value in catalog.device_types.items()
@@ -319,7 +322,9 @@ def _list_catalogue() -> list[str]:
     ]
     return [
         "## Catalogue: device types\n",
-        _format_table(("type", "cpus", "memory_mb", "arch", "gpus", "pids", "network", "compute", "source"), types),
+        _format_table(
+            ("type", "cpus", "memory_mb", "arch", "gpus", "pids", "network", "compute", "energy", "source"), types
+        ),
         "## Catalogue: network profiles\n\nRate, one-way delay and jitter, loss, for each direction.\n",
         _format_table(("profile", "up", "down", "source"), profiles),
     ]
@@ -329,6 +334,13 @@ def _describe_compute(compute: Compute | None) -> str:
     if compute is None:
         return "nominal"
     return f"`{compute.reference}` {compute.seconds:.3g} s: {compute.source}"
+
+
+def _describe_energy(energy: EnergyModel | None) -> str:
+    if energy is None:
+        return ""
+    radio = f", {energy.joules_per_megabyte_up:g} J/MB up, {energy.joules_per_megabyte_down:g} down"
+    return f"{energy.idle_watts:g} W idle, {energy.active_watts:g} W active{radio}: {energy.source}"
 
 
 def _list_data_sets() -> list[str]:

@@ -154,7 +154,7 @@ Line = tuple[str, float, str, int, int]  # what, t, kind, round, peer; "" and -1
 _USUAL = re.compile(
     r'\{"t": ([0-9]{1,12}(?:\.[0-9]{1,9})?), "what": "([a-z_]{1,20})"(?:, "kind": "(\w{1,40})")?'
     r'(?:, "round": ([0-9]{1,12}))?(?:, "peer": ([0-9]{1,12}))?(?:, "bytes": [0-9]{1,12})?'
-    r'(?:, "staleness": [0-9]{1,12})?\}',
+    r'(?:, "staleness": [0-9]{1,12})?(?:, "cpu": [0-9]{1,12}(?:\.[0-9]{1,9})?)?\}',
     re.ASCII,
 )
 

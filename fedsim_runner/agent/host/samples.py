@@ -19,7 +19,7 @@ from .device_usage import Reading
 from .left_out import LeftOut
 
 HEADER = (
-    "t,device,memory_bytes,memory_peak_bytes,cpu_seconds,throttled_seconds,oom_kills,"
+    "t,device,memory_bytes,memory_peak_bytes,cpu_seconds,throttled_seconds,periods,throttled_periods,oom_kills,"
     "rx_bytes,rx_packets,rx_dropped,tx_bytes,tx_packets,tx_dropped"
 )
 
@@ -177,7 +177,8 @@ def _parse(entry: _Device, texts: Mapping[str, bytes], network: Sequence[int]) -
     kills = _counter(texts.get("oom", b""), b"oom_kill ")
     reading = Reading(memory, seconds, throttled, kills, network[0], network[3])
     shown = "" if memory is None else memory
-    return reading, f"{shown},{entry.peak or ''},{seconds:.3f},{throttled:.3f},{kills}"
+    periods = f"{_counter(cpu, b'nr_periods ')},{_counter(cpu, b'nr_throttled ')}"
+    return reading, f"{shown},{entry.peak or ''},{seconds:.3f},{throttled:.3f},{periods},{kills}"
 
 
 def _counter(text: bytes, name: bytes) -> int:

@@ -20,8 +20,11 @@ STYLES = {"within": "green", "out": "bold red", "undetermined": "yellow"}
 @app.command()
 @on_a_lab
 def verify(run: RunArgument, as_json: JsonOption = False, *, lab: LabOptions) -> int:
-    """Measure all links and edges of a run that is up and waits at the gate; exit code 6 if one is not as requested."""
-    from fedsim_runner.runs.verification import verify_run
+    """Measure all links and edges of a run that is up and waits at the gate; exit code 6 if one is not as requested.
+
+    If its course is over, also say how its devices were served while they computed.
+    """
+    from fedsim_runner.runs.verification import compute_of_run, verify_run
 
     rows, path = verify_run(run, lab)
     if as_json:
@@ -30,6 +33,8 @@ def verify(run: RunArgument, as_json: JsonOption = False, *, lab: LabOptions) ->
         out().print(_table(rows))
         if path is not None:
             out().print(Text(f"all values: {path}", overflow="fold"))
+        if compute := compute_of_run(run):
+            out().print(_compute_table(compute))
     return Exit.LINKS if any(row["verdict"] == "out" for row in rows) else Exit.DONE
 
 
@@ -48,6 +53,22 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
             Text(_pair(row, "rate", "_bps", _rate)),
             Text(_pair(row, "loss", "", _share)),
             Text(text, STYLES.get(verdict, "")),
+        )
+    return table
+
+
+def _compute_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("device", "cpus", "steps", "time error", "verdict"):
+        table.add_column(title, no_wrap=title != "verdict", overflow="fold")
+    for row in rows:
+        verdict, error = str(row["verdict"]), row["time_error"]
+        table.add_row(
+            Text(str(row["device"])),
+            Text(f"{'-' if row['cpus'] is None else format(row['cpus'], '.3g')} ({row['cpus_asked']:.3g})"),
+            Text(str(row["steps"])),
+            Text("-" if error is None else f"{error:+.1%}"),
+            Text(verdict if row["reason"] is None else f"{verdict}: {row['reason']}", STYLES.get(verdict, "")),
         )
     return table
 

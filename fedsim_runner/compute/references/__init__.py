@@ -1,16 +1,17 @@
-"""The reference steps: each is a folder here with ``FACTS`` and a program, ``step.py``.
+"""The reference steps: each is a folder here with ``FACTS``, which name its program.
 
 A program has ``make_step(threads)``, which returns a function that does one step. It runs in the image of its engine
-and may import only what is installed there.
+and may import only what is installed there. One whose parts a participant times before the gate is among the engine's
+own modules, and has ``make_part()`` and ``STEPS``, the number of its parts, as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from ...content import PACKAGE_DIR
 from . import mobilenetv3_small, numpy_mlp
 from .facts import Reference
 
@@ -26,8 +27,7 @@ def reference_of_engine(engine: str) -> Reference | None:
 
 def step_program(reference: Reference) -> str:
     """Return the text of a reference's program."""
-    folder = Path(__file__).parent / reference.name.replace("-", "_")
-    return (folder / "step.py").read_text(encoding="utf-8")
+    return (PACKAGE_DIR / reference.program).read_text(encoding="utf-8")
 
 
 def convert(seconds: float, known: Reference, wanted: Reference) -> float:

@@ -13,11 +13,15 @@ class Reference:
         name: as experiment files have it.
         engine: the engine whose image it runs in, and whose devices it times.
         title: what one step is.
+        program: its file in the package.
         base_seconds: seconds of processor time of one step, with one thread within a quota of 0.25 cpus, on the machine
             that docs/fidelity.md names: by these, a figure for one reference is derived from one for another.
+        timed_before_gate: whether participants time parts of it, within their limits, just before the gate opens.
     """
 
     name: str
     engine: str
     title: str
+    program: str
     base_seconds: float
+    timed_before_gate: bool = False

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import math
 import statistics
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedsim_runner.contract.course_state import ONLY_HOST, CourseState
 from fedsim_runner.contract.events import PacketsTimed
@@ -17,7 +18,11 @@ from fedsim_runner.contract.paths import HOST_LOAD
 from fedsim_runner.contract.time_scale import TimeScale
 
 from ..clocks import HostClock
+from ..device_time import DeviceTime
 from ..run_files import of_agents, read_device_time, read_host_clocks
+
+if TYPE_CHECKING:
+    from ..samples import Samples
 
 # Columns of hosts.csv and keys of an entry of hosts in report.json.
 FIELDS = (
@@ -33,7 +38,10 @@ FIELDS = (
     "steal_seconds",
     "steal_share",
     "throttled_seconds",
+    "others_seconds",
+    "others_share",
     "contended",
+    "busy_with_others",
     "packets",
     "packets_late_1ms",
     "packets_late_5ms",
@@ -44,18 +52,33 @@ FIELDS = (
 )
 # From these values on, the devices' times say something about their lab host.
 CONTENDED_BUSY, CONTENDED_STEAL = 0.95, 0.02
+# The Engine and the control node's own programs take less than this of an idle lab host with two processors.
+BUSY_WITH_OTHERS = 0.25
 # From these shares of all packets on, links were not what was asked for. A few are late on any lab host.
 UNPUNCTUAL_1MS, UNPUNCTUAL_5MS, LEAST_LATE = 0.01, 0.001, 10
 _COLUMNS = ("t", "cpus", "load", "running", "busy_seconds", "steal_seconds")
+_AGENT = "agent_seconds"  # not in runs of earlier versions
 
 Sample = tuple[float, ...]
 
 
-def build_hosts(run_dir: Path, course: CourseState, devices: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def build_hosts(
+    run_dir: Path,
+    course: CourseState,
+    devices: Mapping[str, Mapping[str, Any]],
+    usage: Mapping[str, Samples] | None = None,
+) -> list[dict[str, Any]]:
     """Return one entry per lab host that was sampled, with the keys of :data:`FIELDS`.
 
     They are about the time from the opening of the gate to the end of the course; ``throttled_seconds`` are those of
-    its devices. All of them are in wall time, which is that of lab hosts.
+    its devices, and ``others_seconds`` what was busy there without them and the agent. All of them are in wall time,
+    which is that of lab hosts.
+
+    Args:
+        run_dir: the run folder.
+        course: its course.
+        devices: the report's.
+        usage: the samples of each device, in device time.
     """
     outcome = course.outcome
     device_time = read_device_time(run_dir)
@@ -71,11 +94,13 @@ def build_hosts(run_dir: Path, course: CourseState, devices: Mapping[str, Mappin
         samples = _between([(clocks[host].to_server(t), *rest) for t, *rest in _read(path)], begin, end)
         if samples:
             name = host if host != ONLY_HOST else first
-            own = [entry for entry in devices.values() if entry.get("lab_host") in (name, None)]
+            here = [device for device, entry in devices.items() if entry.get("lab_host") in (name, None)]
+            own = [devices[device] for device in here]
+            used = [usage[device] for device in here if device in (usage or {})] if usage else []
             timed = course.packets.get(name) or course.packets.get(host)
-            found.append(
-                {**_describe(name, samples, own, device_time.scale), **_punctuality(timed), **_clock(clocks[host])}
-            )
+            besides = _others(samples, used, device_time)
+            described = _describe(name, samples, own, device_time.scale)
+            found.append({**described, **besides, **_punctuality(timed), **_clock(clocks[host])})
     return found
 
 
@@ -88,6 +113,12 @@ def describe_contention(hosts: Iterable[Mapping[str, Any]]) -> list[str]:
         f"{host['largest_load']:.1f}. Times may say more about it than about the devices."
         for host in hosts
         if host["contended"]
+    ]
+    found += [
+        f"Lab host {host['lab_host']} was busy with something else: other programs than the run's took "
+        f"{host['others_share']:.0%} of its processors."
+        for host in hosts
+        if host.get("busy_with_others")
     ]
     return found + [_describe_lateness(host) for host in hosts if _was_late(host)]
 
@@ -155,6 +186,31 @@ def _describe(
     }
 
 
+def _others(samples: Sequence[Sample], devices: Iterable[Samples], device_time: DeviceTime) -> dict[str, Any]:
+    """The columns about what else ran there; None where the agent's own share is not known."""
+    begin, end = samples[0], samples[-1]
+    whole, agent = (end[0] - begin[0]) * end[1], end[6] - begin[6]
+    if whole <= 0 or math.isnan(agent):
+        return {"others_seconds": None, "others_share": None, "busy_with_others": False}
+    first, last = device_time.at(begin[0]), device_time.at(end[0])
+    own = agent + sum(_used(one, first, last) for one in devices)
+    seconds = max(0.0, end[4] - begin[4] - own)
+    share = _rounded(seconds / whole) or 0.0
+    return {
+        "others_seconds": round(seconds, 3),
+        "others_share": share,
+        "busy_with_others": share >= BUSY_WITH_OTHERS,
+    }
+
+
+def _used(one: Samples, begin: float, end: float) -> float:
+    """Processor seconds of a device meanwhile; its counter begins anew with each container."""
+    times: list[float] = one.times.tolist()
+    used: list[float] = one.cpu.tolist()
+    known = [value for t, value in zip(times, used, strict=True) if begin <= t <= end and not math.isnan(value)]
+    return sum(max(0.0, after - before) for before, after in pairwise(known))
+
+
 def _between(samples: Sequence[Sample], begin: float | None, end: float | None) -> Sequence[Sample]:
     """Return the samples from the last one before ``begin`` to the first one after ``end``.
 
@@ -189,7 +245,8 @@ def _read(path: Path) -> list[Sample]:
                 values = [number(line.get(name)) for name in _COLUMNS]
                 known = [value for value in values if value is not None]
                 if len(known) == len(values) and known[1] >= 1:
-                    found.append(tuple(known))
+                    agent = number(line.get(_AGENT))
+                    found.append((*known, math.nan if agent is None else agent))
     except (OSError, csv.Error):
         return found
     return sorted(found)

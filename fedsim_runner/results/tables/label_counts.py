@@ -44,6 +44,13 @@ def build_label_rows(labels: dict[str, Any] | None) -> list[dict[str, Any]]:
     ]
 
 
+def count_training_samples(labels: dict[str, Any] | None) -> dict[str, int]:
+    """Return how many samples each device trains with."""
+    return {
+        device: sum(splits.get("train", {}).values()) for device, splits in (labels or {}).get("devices", {}).items()
+    }
+
+
 def _items(value: object) -> list[tuple[str, Any]]:
     return [(str(key), item) for key, item in value.items()] if isinstance(value, dict) else []
 

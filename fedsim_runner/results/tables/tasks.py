@@ -36,7 +36,10 @@ Fate = Literal["used", "late", "unused", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of an activity file. ``round`` counts from 0, as FederatedScope does."""
+    """One line of an activity file. ``round`` counts from 0, as FederatedScope does.
+
+    ``cpu``: at the end of a step of work, processor seconds that it took; None where none were recorded.
+    """
 
     t: float
     what: str
@@ -45,6 +48,7 @@ class Step:
     peer: int | None
     size: int | None
     staleness: int | None = None
+    cpu: float | None = None
 
 
 @dataclass
@@ -178,6 +182,7 @@ def _step(entry: dict[str, Any]) -> Step | None:
     moment, what, kind = number(entry.get("t")), entry.get("what"), entry.get("kind")
     if moment is None or not isinstance(what, str):
         return None
+    cpu = number(entry.get("cpu"))
     return Step(
         moment,
         what,
@@ -186,6 +191,7 @@ def _step(entry: dict[str, Any]) -> Step | None:
         _whole(entry.get("peer")),
         _whole(entry.get("bytes")),
         _whole(entry.get("staleness")),
+        cpu if cpu is not None and 0 <= cpu <= LARGEST_NUMBER else None,
     )
 
 

@@ -40,6 +40,7 @@ FIELDS = (
     "throttled_seconds",
     "model_bytes",
     "update_bytes",
+    "joules",  # by the power figures of its type; a model
     "straggler",
     "behind_seconds",
     "sent_at",

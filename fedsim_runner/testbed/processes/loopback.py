@@ -45,6 +45,7 @@ def local_device_file(content: Mapping[str, Any], folder: Path) -> dict[str, Any
     for device, port in zip(local["devices"], ports, strict=True):
         name = device["name"]
         device.update(address=LOOPBACK, port=port, cpus=None, memory_bytes=None, network=None)
+        device.pop("energy", None)  # a model of a device that computes as fast as its type
         device["link"] = {"up": unlimited, "down": unlimited}
         inputs = folder / PARTICIPANTS / name
         place = participant_config(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from .energy import EnergyModel
 from .errors import Exit, FedsimError
 from .file_names import fold_clients, fold_sites, unfold_names
 from .link import Links
@@ -114,6 +115,18 @@ class FederatedScopeSettings:
     requirements: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class ReferenceTime:
+    """What one step of a reference takes on a device, in seconds; before a factor that slows all devices down.
+
+    ``timed``: whether the participant times it before the gate opens.
+    """
+
+    reference: str
+    seconds: float
+    timed: bool = field(default=False, metadata=OMIT_DEFAULT)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Device:
     """One device.
@@ -129,6 +142,8 @@ class Device:
         variation: how the link varies during the course; None: it does not.
         gpu_ids: its GPUs, as the Engine calls them; empty in earlier files, where ``gpus`` is their number.
         emulated: whether ``arch`` is another one than the lab host's on purpose.
+        compute: what a reference step takes on it; None: it is nominal.
+        energy: power figures of its type; None: there are none.
     """
 
     name: str
@@ -157,6 +172,8 @@ class Device:
     variation: Variation | None = field(default=None, metadata=OMIT_DEFAULT)
     gpu_ids: tuple[str, ...] = field(default=(), metadata=OMIT_DEFAULT)
     emulated: bool = field(default=False, metadata=OMIT_DEFAULT)
+    compute: ReferenceTime | None = field(default=None, metadata=OMIT_DEFAULT)
+    energy: EnergyModel | None = field(default=None, metadata=OMIT_DEFAULT)
 
 
 @dataclass(frozen=True)
@@ -193,7 +210,8 @@ class DeviceFile:
     ``tracks``: by name, those that variations of its devices and peers follow. ``lab``: None: the run has one lab host.
     ``time`` and ``time_factor``: in a dilated run, device seconds in a wall second. All other values are what the lab
     host has to put in force: in wall time, already scaled.
-    ``expected_memory_bytes``: what its devices are expected to take of the lab host; 0: unknown.
+    ``expected_memory_bytes``: what its devices are expected to take of the lab host; 0: unknown. ``timing_s``: so long
+    before the gate opens, devices of the run time their reference steps.
     """
 
     version: int = VERSION
@@ -221,6 +239,7 @@ class DeviceFile:
     tracks: Mapping[str, Track] = field(default_factory=dict, metadata=OMIT_DEFAULT)
     lab: Lab | None = field(default=None, metadata=OMIT_DEFAULT)
     expected_memory_bytes: int = field(default=0, metadata=OMIT_DEFAULT)
+    timing_s: float = field(default=0.0, metadata=OMIT_DEFAULT)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], name: str = "device file") -> DeviceFile:

@@ -30,6 +30,7 @@ class LaunchSettings:
         goes_offline: whether devices may go offline, and be back, during the course.
         patches_off: names of FederatedScope's patches that are not applied.
         answer_s: seconds after which the slowest of its peers answers at the latest, because of their links; 0 below 1.
+        reference: the step that it times before the gate opens; None: it times none.
     """
 
     version: int = LAUNCH_VERSION
@@ -44,6 +45,7 @@ class LaunchSettings:
     goes_offline: bool = False
     patches_off: tuple[str, ...] = ()
     answer_s: int = 0
+    reference: str | None = None
 
     @classmethod
     def of(
@@ -67,6 +69,7 @@ class LaunchSettings:
             goes_offline=goes_offline,
             patches_off=federatedscope.patches_off,
             answer_s=answer_s,
+            reference=None if device.compute is None or not device.compute.timed else device.compute.reference,
         )
 
     @classmethod
@@ -102,6 +105,8 @@ class ExitRecord:
         signal: name of the signal that requested the end.
         error: the reason in one line; None: the course was finished.
         startup_cpu_seconds: the part of ``cpu_seconds`` that was used before the gate, mostly to load the engine.
+        reference_step_seconds: what a step of its reference took within its limit, before the gate; None: not timed.
+        reference_timed_seconds: how long it was timed for that.
     """
 
     exit_code: int = 0
@@ -115,6 +120,8 @@ class ExitRecord:
     memory_peak_bytes: int | None = None
     cpu_seconds: float | None = None
     startup_cpu_seconds: float | None = None
+    reference_step_seconds: float | None = None
+    reference_timed_seconds: float | None = None
 
     def as_text(self) -> str:
         """What the file holds."""

@@ -27,7 +27,24 @@ def test_a_line_has_what_the_kernel_says(tmp_path: Path, proc: Path) -> None:
     load.close()
     lines = (tmp_path / "host.csv").read_text(encoding="utf-8").splitlines()
     # user, nice, system and interrupts are busy; idle and waiting for disks are not; 50 ticks were stolen.
-    assert lines == [HEADER, "1000.000,2,1.25,3,1.60,0.50"]
+    assert lines == [HEADER, "1000.000,2,1.25,3,1.60,0.50,"]
+
+
+def test_what_the_agent_uses_itself_is_known_in_a_container(
+    tmp_path: Path, proc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("a" * 64)
+    folder.mkdir()
+    for controller, file, text in (
+        ("", "cpu.stat", "usage_usec 2500000\nuser_usec 1\n"),
+        ("cpuacct", "cpuacct.usage", "2500000000\n"),
+    ):
+        (folder / file).write_text(text, encoding="ascii")
+        monkeypatch.setattr(host_load, "cgroup_folders", lambda *_, name=controller: {name: folder})
+        load = HostLoad(tmp_path / f"{file}.csv", proc)
+        load.write(1000.0)
+        load.close()
+        assert (tmp_path / f"{file}.csv").read_text(encoding="utf-8").endswith(",1.60,0.50,2.500\n")
 
 
 def test_an_agent_that_was_restarted_goes_on(tmp_path: Path, proc: Path) -> None:

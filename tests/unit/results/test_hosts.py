@@ -57,6 +57,18 @@ def test_without_samples_there_is_no_entry(tmp_path: Path, text: str) -> None:
     assert hosts_of(tmp_path, text, rounds=2)[1]["hosts"] == []
 
 
+def test_a_host_that_was_busy_with_something_else_is_named(tmp_path: Path) -> None:
+    lines = samples(busy=3.0, steal=0.0).splitlines()
+    # The agent's own seconds grow by half a core; the devices' are in metrics.csv.
+    known = [f"{line},{index * 0.5:g}" if index and line[:1].isdigit() else line for index, line in enumerate(lines)]
+    _, report = hosts_of(tmp_path, "\n".join(known) + "\n")
+    (host,) = report["hosts"]
+    used = sum(entry["cpu_seconds"] for entry in report["devices"].values())
+    assert used > 0.0 and 0.25 < host["others_share"] < (3.0 - 0.5) / 4
+    (line,) = [line for line in describe_findings(report) if "busy with something else" in line]
+    assert line.startswith("Lab host local was busy with something else: other programs than the run's took ")
+
+
 def test_other_lab_hosts_have_their_own(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "r")
     for host in ("far", "near"):

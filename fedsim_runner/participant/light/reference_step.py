@@ -48,6 +48,17 @@ def train(weights: dict[str, Any], x: Any, y: Any) -> None:
 def make_step(threads: int) -> Callable[[], None]:
     """Return a function that does all steps; the number of threads is that of the environment."""
     del threads
+    part = make_part()
+
+    def step() -> None:
+        for _ in range(STEPS):
+            part()
+
+    return step
+
+
+def make_part() -> Callable[[], None]:
+    """Return a function that does one of them."""
     rng = np.random.default_rng(1)
     weights = {
         "w1": rng.uniform(-0.03, 0.03, (HIDDEN, INPUTS)).astype(np.float32),
@@ -59,8 +70,4 @@ def make_step(threads: int) -> Callable[[], None]:
     }
     x, y = rng.random((BATCH, INPUTS), np.float32), rng.integers(CLASSES, size=BATCH)
 
-    def step() -> None:
-        for _ in range(STEPS):
-            train(weights, x, y)
-
-    return step
+    return lambda: train(weights, x, y)

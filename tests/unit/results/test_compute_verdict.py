@@ -1,0 +1,52 @@
+"""What the time of a device's own steps says."""
+
+from __future__ import annotations
+
+import pytest
+
+from fedsim_runner.contract.link_verdict import OUT, UNDETERMINED, WITHIN
+from fedsim_runner.results.compute_verdict import Work, combine, judge_alike, judge_work
+
+
+@pytest.mark.parametrize(
+    ("cpus", "threads", "work", "asked", "error", "verdict"),
+    [
+        pytest.param(0.05, 1, Work(10, 10.0, 0.5), 0.05, 0.0, WITHIN, id="as-asked"),
+        pytest.param(0.05, 1, Work(10, 13.0, 0.5), 0.05, 0.3, OUT, id="held-up"),
+        pytest.param(0.05, 1, Work(10, 5.0, 0.5), 0.05, -0.5, OUT, id="limit-not-in-force"),
+        pytest.param(0.05, 1, Work(100, 10.0, 0.5), 0.05, 0.0, UNDETERMINED, id="steps-of-few-periods"),
+        pytest.param(1.0, 1, Work(5, 2.0, 2.0), 1.0, 0.0, WITHIN, id="a-whole-core"),
+        pytest.param(1.5, 1, Work(5, 2.0, 2.4), 1.0, 0.0, WITHIN, id="other-threads-as-well"),
+        pytest.param(1.5, 1, Work(5, 3.0, 2.0), 1.0, 0.5, OUT, id="no-core-free"),
+        pytest.param(4.0, 4, Work(5, 2.0, 8.0), 4.0, 0.0, WITHIN, id="all-threads-busy"),
+        pytest.param(4.0, 4, Work(5, 2.0, 2.0), 4.0, 3.0, UNDETERMINED, id="one-of-four-busy"),
+    ],
+)
+def test_steps_are_judged_by_their_processor_time(
+    cpus: float, threads: int, work: Work, asked: float, error: float, verdict: str
+) -> None:
+    found = judge_work(cpus, threads, work)
+    assert found is not None
+    assert (found.cpus_asked, found.error, found.verdict) == (asked, pytest.approx(error), verdict)
+    assert found.cpus == work.cpu_seconds / work.seconds
+
+
+@pytest.mark.parametrize("work", [Work(0, 0.0, 0.0), Work(3, 1.0, 0.0)])
+def test_a_device_that_has_not_computed_says_nothing(work: Work) -> None:
+    assert judge_work(1.0, 1, work) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "margin", "verdict"),
+    [(0.05, 0.0, WITHIN), (0.2, 0.0, OUT), (0.2, 0.15, WITHIN), (0.0, 0.5, UNDETERMINED)],
+)
+def test_equal_devices_agree_within_the_margin(error: float, margin: float, verdict: str) -> None:
+    assert judge_alike(error, margin) == verdict
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "one"),
+    [((WITHIN, OUT), OUT), ((WITHIN, None), WITHIN), ((UNDETERMINED, WITHIN), WITHIN), ((None,), UNDETERMINED)],
+)
+def test_one_verdict_for_several(verdicts: tuple[str | None, ...], one: str) -> None:
+    assert combine(*verdicts) == one  # type: ignore[arg-type]
