@@ -32,7 +32,7 @@ def describe_findings(report: Mapping[str, Any]) -> list[str]:
     if dropped:
         found.append(f"Packets dropped at the device's interface: {_listed(dropped, '{}')}.")
     found += _stragglers(report, devices)
-    found += describe_contention(report.get("hosts") or [])
+    found += describe_contention(report.get("hosts") or [], "time_factor" in report)
     found += describe_false_links(report.get("links") or [])
     found += describe_slow_devices(report.get("compute") or [])
     found += describe_failed_events(report.get("events") or [])

@@ -104,8 +104,8 @@ def build_hosts(
     return found
 
 
-def describe_contention(hosts: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Describe the lab hosts that had too little, as sentences."""
+def describe_contention(hosts: Iterable[Mapping[str, Any]], is_dilated: bool = False) -> list[str]:
+    """Describe the lab hosts that had too little, as sentences; ``is_dilated``: the devices' time is another one."""
     hosts = list(hosts)
     found = [
         f"Lab host {host['lab_host']} was short of processors: {(host['busy_share'] or 0.0) * 100:.0f} % of its "
@@ -120,7 +120,7 @@ def describe_contention(hosts: Iterable[Mapping[str, Any]]) -> list[str]:
         for host in hosts
         if host.get("busy_with_others")
     ]
-    return found + [_describe_lateness(host) for host in hosts if _was_late(host)]
+    return found + [_describe_lateness(host, is_dilated) for host in hosts if _was_late(host)]
 
 
 def _was_late(host: Mapping[str, Any]) -> bool:
@@ -128,12 +128,13 @@ def _was_late(host: Mapping[str, Any]) -> bool:
     return slightly >= LEAST_LATE and (slightly > UNPUNCTUAL_1MS * packets or much > UNPUNCTUAL_5MS * packets)
 
 
-def _describe_lateness(host: Mapping[str, Any]) -> str:
+def _describe_lateness(host: Mapping[str, Any], is_dilated: bool) -> str:
     packets, slightly, much = (host[key] or 0 for key in ("packets", "packets_late_1ms", "packets_late_5ms"))
     return (
         f"Lab host {host['lab_host']} was late with packets: of {packets}, {slightly / packets:.1%} left over 1 ms too "
-        f"late, {much / packets:.1%} more than 5 ms, the latest {(host['latest_packet_us'] or 0) / 1000:.1f} ms (the "
-        f"packet process runs by {host['packet_scheduling']}). Links were slower than the experiment says."
+        f"late, {much / packets:.1%} more than 5 ms, the latest {(host['latest_packet_us'] or 0) / 1000:.1f} ms"
+        f"{' of wall time' if is_dilated else ''} (the packet process runs by {host['packet_scheduling']}). "
+        "Links were slower than the experiment says."
     )
 
 
