@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from ..contract import units
-from ..contract.timeline import LEAST_RATE_BPS, TimelineEntry, describe_time, links_with
+from ..contract.timeline import LEAST_RATE_BPS, TimelineEntry, covers, describe_time, links_with
 from ..spec.experiment import Experiment
 from .model import PlacedDevice
 from .names import join_names
@@ -21,7 +22,6 @@ def describe_timeline(experiment: Experiment) -> Iterator[str]:
     events = [entry for entry in experiment.timeline if not entry.of_availability]
     for entry in events:
         clients = [name for name in entry.devices if name != experiment.server.name]
-        others = [other for other in events if set(other.devices) & set(clients)]
         if not clients:
             continue
         if entry.action == "kill" and entry.duration_s is None and experiment.course.on_client_failure == "abort":
@@ -31,7 +31,7 @@ def describe_timeline(experiment: Experiment) -> Iterator[str]:
             )
         undone = _SILENT.get(entry.action or "")
         patience = experiment.course.silence_timeout_s
-        if undone is None or any(other.action == undone for other in others):
+        if undone is None or any(one.action == undone and set(one.devices) & set(clients) for one in events):
             continue
         if entry.duration_s is None or entry.duration_s >= patience:
             lasts = "until the end" if entry.duration_s is None else f"for {entry.duration_s:g} s"
@@ -61,24 +61,24 @@ def refuse_unseen(timeline: Sequence[TimelineEntry], placed: Sequence[PlacedDevi
 def _fully_loaded(experiment: Experiment) -> Iterator[str]:
     """Name events at a time whose other traffic is more than the rate that earlier ones leave."""
     by_name = {device.name: device for device in experiment.devices}
-    timed = sorted((entry for entry in experiment.timeline if entry.at_s is not None), key=lambda one: one.at_s or 0.0)
-    for entry in timed:
-        loads = [change.load_bps for change in (entry.up, entry.down) if change is not None and change.load_bps]
-        if not loads:
-            continue
+    in_force: defaultdict[str, list[TimelineEntry]] = defaultdict(list)
+    timed = ((entry.at_s, entry) for entry in experiment.timeline if entry.at_s is not None and entry.action is None)
+    for at_s, entry in sorted(timed, key=lambda one: one[0]):
+        loads = any(change.load_bps for change in (entry.up, entry.down) if change is not None)
+        named = False
         for name in entry.devices:
-            before = [other for other in timed if name in other.devices and _in_force(other, entry)]
-            links = links_with(by_name[name].network.links, [*before, entry])
+            before = [one for one in in_force[name] if not _is_over(one, at_s) and not covers(entry, one)]
+            in_force[name] = [*before, entry]
+            if named or not loads:
+                continue
+            links = links_with(by_name[name].network.links, in_force[name])
             if LEAST_RATE_BPS in (links.up.rate_bps, links.down.rate_bps):
+                named = True
                 yield (
                     f"event {entry.number} ({describe_time(entry)}): other traffic leaves {name} only "
                     f"{units.rate(LEAST_RATE_BPS)}, as an earlier event has changed its rate"
                 )
-                break
 
 
-def _in_force(other: TimelineEntry, entry: TimelineEntry) -> bool:
-    """Whether another entry has begun before this one and is not over."""
-    if other is entry or other.at_s is None or entry.at_s is None or other.at_s > entry.at_s:
-        return False
-    return other.duration_s is None or other.at_s + other.duration_s > entry.at_s
+def _is_over(entry: TimelineEntry, at_s: float) -> bool:
+    return entry.at_s is not None and entry.duration_s is not None and entry.at_s + entry.duration_s <= at_s

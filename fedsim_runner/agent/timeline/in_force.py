@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from fedsim_runner.contract.link import Links
-from fedsim_runner.contract.timeline import UNDONE_BY, Action, TimelineEntry, links_with
+from fedsim_runner.contract.timeline import UNDONE_BY, Action, TimelineEntry, covers, links_with
 
 from ..links.deviation import Deviation
 
@@ -31,7 +31,7 @@ class InForce:
     def begin(self, entry: TimelineEntry) -> InForce:
         """With an entry that begins; one that only does something once is not in force after that."""
         undone = _TAKES_BACK.get(entry.action or "")
-        held = self.held if undone is None else self._without(undone, frozenset(entry.devices))
+        held = self._without(lambda one: one.action == undone if undone else covers(entry, one), entry.devices)
         lasts = entry.action is None or entry.action in _TAKES_BACK.values()
         return InForce((*held, Holding(entry, frozenset(entry.devices))) if lasts else held)
 
@@ -39,8 +39,9 @@ class InForce:
         """Without the entry of this number, whose duration is over."""
         return InForce(tuple(one for one in self.held if one.entry.number != number))
 
-    def _without(self, action: str, devices: frozenset[str]) -> tuple[Holding, ...]:
-        left = (Holding(one.entry, one.devices - devices) if one.entry.action == action else one for one in self.held)
+    def _without(self, is_over: Callable[[TimelineEntry], bool], devices: Iterable[str]) -> tuple[Holding, ...]:
+        over = frozenset(devices)
+        left = (Holding(one.entry, one.devices - over) if is_over(one.entry) else one for one in self.held)
         return tuple(one for one in left if one.devices)
 
     def devices_of(self, action: Action) -> frozenset[str]:

@@ -90,6 +90,7 @@ class Timeline:
         self._changed = threading.Condition()
         self._due: list[_Step] = []
         self._order = 0
+        self._failed: dict[int, tuple[str, ...]] = {}  # why entries could not begin, by number
         self._waiting: dict[int, TimelineEntry] = {}
         self._entries: tuple[TimelineEntry, ...] = ()
         self._here: frozenset[str] = frozenset()
@@ -301,6 +302,14 @@ class Timeline:
             what = describe_change(in_device_time(entry, self._time_scale))
             if slow is not None:
                 self._interruptions.carry_out(slow, names, found, problems)
+            if step.ends:
+                # What could not begin does not end either, and has been named.
+                new = [one for one in problems if one not in self._failed.get(entry.number, ())]
+                if problems and not new and not found:
+                    return
+                problems[:] = new
+            elif problems:
+                self._failed[entry.number] = tuple(problems)
             if problems:
                 self._record(EventFailed(entry.number, tuple(names), what, round(due, 3), "; ".join(problems)))
             elif names:

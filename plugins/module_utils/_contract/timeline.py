@@ -8,7 +8,7 @@ So an entry that ends takes back its own changes only, and what another one has 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Final, Literal
 
 from . import units
@@ -87,6 +87,27 @@ class TimelineEntry:
     profile: str | None = field(default=None, metadata=OMIT_DEFAULT)
     duration_s: float | None = field(default=None, metadata=OMIT_DEFAULT)
     of_availability: bool = field(default=False, metadata=OMIT_DEFAULT)
+
+
+def covers(later: TimelineEntry, earlier: TimelineEntry) -> bool:
+    """Whether nothing is left of an earlier change of a link, now and for good, for devices that both are for.
+
+    So it is where the later one stays until the end and gives each value that the earlier one gives. A link for which a
+    course has thousands of events is then computed from a few.
+    """
+    if later.duration_s is not None or later.action is not None or earlier.action is not None:
+        return False
+    return all(_covers(new, old) for new, old in ((later.up, earlier.up), (later.down, earlier.down)))
+
+
+def _covers(new: LinkChange | None, old: LinkChange | None) -> bool:
+    if old is None or new is None:
+        return old is None
+    given = {one.name for one in fields(old) if getattr(old, one.name) is not None}
+    replaced = {one.name for one in fields(new) if getattr(new, one.name) is not None}
+    if new.to is not None:
+        replaced |= {one.name for one in fields(new)} - {"load_bps"}
+    return given <= replaced
 
 
 def links_with(planned: Links, entries: Iterable[TimelineEntry]) -> Links:

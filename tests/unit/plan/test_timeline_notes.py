@@ -51,6 +51,7 @@ def test_traffic_that_leaves_nothing_of_a_changed_rate_is_named() -> None:
     assert note.startswith("event 2 (at 10 s): other traffic leaves phone-2 only 1 kbit/s")
     assert notes(replace(slow, duration_s=5), load) == []
     assert notes(replace(slow, at_s=11), load) == []
+    assert notes(slow, replace(slow, number=3, at_s=6, up=LinkChange(rate_bps=900_000)), load) == []
 
 
 def test_a_moment_that_the_devices_agent_does_not_see_is_refused() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 
-from fedsim_runner.agent.timeline.in_force import InForce, taken_back_by
+from fedsim_runner.agent.timeline.in_force import Holding, InForce, taken_back_by
 from fedsim_runner.contract.link import Link, Links
 from fedsim_runner.contract.timeline import Action, LinkChange, TimelineEntry
 
@@ -28,6 +29,18 @@ def test_changes_of_a_link_apply_in_the_order_in_which_they_began_and_end_by_the
     }
     assert found.end(1).deviation(PLANNED).links == {"a": Links(Link(1_000_000, 9_000), PLANNED["a"].down)}
     assert found.end(1).end(2) == InForce()
+
+
+def test_of_changes_that_a_later_one_replaces_for_good_nothing_is_kept() -> None:
+    found = after(*(entry(number, "ab", load_bps=number) for number in range(1, 1000)))
+    assert found == InForce((Holding(entry(999, "ab", load_bps=999), frozenset("ab")),))
+    rate, both = entry(1, "ab", rate_bps=500_000), entry(2, "a", rate_bps=400_000, delay_us=9_000)
+    assert [one.devices for one in after(rate, both).held] == [{"b"}, {"a"}]
+    assert len(after(both, rate).held) == 2, "the delay is still the first one's"
+    assert len(after(rate, replace(both, duration_s=5.0)).held) == 2, "the first one's rate holds again after it"
+    profile = replace(rate, number=3, up=LinkChange(to=Link(7_000_000)))
+    assert len(after(entry(1, "a", load_bps=5), entry(2, "a", rate_bps=6), profile).held) == 2, "the load stays"
+    assert len(after(profile, replace(rate, number=4)).held) == 2, "the profile's other values stay"
 
 
 def test_what_another_entry_takes_back_stays_for_the_others() -> None:

@@ -211,6 +211,16 @@ def test_a_failure_is_named_and_the_others_follow(bench: Bench) -> None:
     assert bench.devices.done[0] == ("freeze", PHONE)
 
 
+def test_the_end_of_what_could_not_begin_is_no_failure_of_its_own(bench: Bench) -> None:
+    bench.devices.ended.add(PI)
+    bench.follow(
+        at(0.0, 1, (PI,), action="freeze", duration_s=0.05),
+        at(0.0, 2, action="freeze", duration_s=0.05),
+        at(0.2, 3, action="partition"),
+    )
+    assert sorted(bench.said(4)) == [("event_begun", 2), ("event_begun", 3), ("event_ended", 2), ("event_failed", 1)]
+
+
 def test_links_that_nothing_shapes_cannot_be_changed_but_cut(bench: Bench) -> None:
     bench.links.backend, bench.links.unshaped = None, "this kernel has nothing"
     bench.follow(at(0.0, up=SLOW), at(0.0, 2, action="partition"))
