@@ -27,7 +27,7 @@ LACK = Lack("the devices are imaginary", "use a testbed that makes them")
 class FakeTestbed:
     """``calls`` records the calls; it fails in stage ``fails_in``, and is stopped in stage ``interrupted_in``.
 
-    ``stays``: names that ``destroy`` cannot remove.
+    ``came_first``: what its calls of ``reserve`` return; then nothing. ``stays``: names that ``destroy`` cannot remove.
     """
 
     traits = Traits("fake", "thoughts", "interrupted: forgetting", STAGES)
@@ -36,6 +36,7 @@ class FakeTestbed:
         self, fails_in: str | None = None, interrupted_in: str | None = None, stays: Sequence[str] = ()
     ) -> None:
         self.calls: list[str] = []
+        self.came_first: list[Sequence[str]] = []
         self.there: dict[str, list[str]] = {}
         self.workers: dict[str, str] = {}
         self.measured: list[LinkMeasured] = []
@@ -56,6 +57,9 @@ class FakeTestbed:
 
     def lacks(self, plan: Plan) -> Sequence[Lack]:
         return (LACK,)
+
+    def reserve(self, plan: Plan) -> Sequence[str]:
+        return self.came_first.pop(0) if self.came_first else ()
 
     def provision(self, order: Order, listener: Listener) -> int:
         self.calls.append("provision")

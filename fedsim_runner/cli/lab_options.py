@@ -39,7 +39,7 @@ def on_a_lab(verb: Callable[..., int]) -> Callable[..., int]:
 
 def _lab_options(
     inventory: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--inventory",
             "-i",
@@ -80,6 +80,9 @@ def _lab_options(
         ),
     ] = False,
 ) -> LabOptions:
+    if inventory and len(inventory) > 1:
+        text = f"-i: a lab is one inventory, and {len(inventory)} are given ({', '.join(inventory)})"
+        raise FedsimError(text, Exit.SPEC, "put them into one folder: Ansible reads all files of it as one inventory")
     if ask_become_pass and become_password_file is not None:
         raise FedsimError("--ask-become-pass and --become-password-file: give one of them", Exit.SPEC)
     for option, path in (("--become-password-file", become_password_file), ("--private-key", private_key)):
@@ -95,7 +98,7 @@ def _lab_options(
         private_key=None if private_key is None else private_key.expanduser().resolve(),
         ssh_common_args=ssh_common_args,
     )
-    return LabOptions(inventory, keys, allow_missing_hosts)
+    return LabOptions(inventory[0] if inventory else None, keys, allow_missing_hosts)
 
 
 def _secret(text: str) -> VaultSecret:

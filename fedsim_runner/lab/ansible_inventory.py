@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -17,10 +16,12 @@ from typing import Any, Final
 
 from ..content import collections_path, content_root
 from ..contract.errors import Exit, FedsimError
+from ..contract.paths import STATE_ROOT
 from .access import LabAccess, LabKeys, VaultSecret
 from .host import LabHost
 from .lab_variables import host_settings
-from .ssh import Ssh
+from .ssh_variables import become_mistakes, ssh_of
+from .unread_settings import describe_unread
 
 GROUP: Final = "lab_hosts"
 PASSWORDS: Final = ("ansible_become_password", "ansible_become_pass")
@@ -45,9 +46,11 @@ def load_lab(access: LabAccess) -> tuple[LabHost, ...]:
     assert path is not None, "this machine alone has no inventory"
     if not path.exists():
         raise LabInventoryError(f"{path}: there is no such lab inventory", hint=DOCUMENTED)
-    variables = _read(path, access.keys)
+    variables, groups = _read(path, access.keys)
     if not variables:
-        raise LabInventoryError(f"{path}: there is no host in the group {GROUP}", hint=DOCUMENTED)
+        raise LabInventoryError(
+            f"{path}: there is no host in the group {GROUP}{_other_groups(groups)}", hint=DOCUMENTED
+        )
     hosts, mistakes = [], []
     for name, found in sorted(variables.items()):
         host, wrong = _lab_host(name, found, access.keys)
@@ -72,7 +75,7 @@ def become_password_of(access: LabAccess, name: str) -> str | None:
         raise LabInventoryError(f"{error.filename}: {error.strerror}") from error
     if given is not None or access.inventory is None:
         return given
-    found = _read(access.inventory, access.keys, PASSWORDS, name).get(name, {})
+    found = _read(access.inventory, access.keys, PASSWORDS, name)[0].get(name, {})
     return next((str(found[one]) for one in PASSWORDS if found.get(one) is not None), None)
 
 
@@ -85,10 +88,12 @@ def _lab_host(name: str, variables: Mapping[str, Any], keys: LabKeys) -> tuple[L
         mistakes.append(f"ansible_connection is {connection}, and must be ssh, or local for this machine")
     is_local = str(connection).endswith("local")
     try:
-        ssh = None if is_local else _ssh(name, variables, keys)
+        ssh = None if is_local else ssh_of(name, variables, keys)
     except ValueError as error:
         ssh = None
         mistakes.append(str(error))
+    if not is_local:
+        mistakes += become_mistakes(variables)
     host = LabHost(
         name=name,
         cpus=settings.cpus,
@@ -99,48 +104,17 @@ def _lab_host(name: str, variables: Mapping[str, Any], keys: LabKeys) -> tuple[L
         address=None if ssh is None else ssh.address,
         lab_address=settings.lab_address,
         ssh=ssh,
+        state_root=Path(str(variables.get("fedsim_state_root") or STATE_ROOT)),
     )
     return host, mistakes
 
 
-def _ssh(name: str, variables: Mapping[str, Any], keys: LabKeys) -> Ssh:
-    """How ssh reaches a host, by the variables of Ansible's connection plugin ``ssh``.
-
-    Raises:
-        ValueError: one of them is wrong.
-    """
-
-    def first(*names: str) -> Any:
-        return next((variables[one] for one in names if variables.get(one) not in (None, "")), None)
-
-    port = first("ansible_port", "ansible_ssh_port")
-    if port is not None and not (str(port).isdecimal() and 0 < int(port) < 65536):
-        raise ValueError(f"ansible_port is {port!r}, and must be a number from 1 to 65535")
-    arguments: list[str] = []
-    for key in ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"):
-        try:
-            arguments += shlex.split(str(variables.get(key) or ""))
-        except ValueError as error:
-            raise ValueError(f"{key}: {error}") from error
-    if keys.ssh_common_args and not variables.get("ansible_ssh_common_args"):
-        arguments += shlex.split(keys.ssh_common_args)
-    checked = first("ansible_host_key_checking", "ansible_ssh_host_key_checking")
-    if checked is not None and str(checked).lower() in ("false", "no", "0"):
-        arguments += ["-o", "StrictHostKeyChecking=no"]
-    key_file = first("ansible_ssh_private_key_file", "ansible_private_key_file") or keys.private_key
-    if key_file is not None:
-        arguments += ["-o", f"IdentityFile={Path(str(key_file)).expanduser()}"]
-    user = first("ansible_user", "ansible_ssh_user")
-    interpreter = str(first("ansible_python_interpreter") or "auto")
-    become = variables.get("ansible_become", variables.get("fedsim_become"))
-    return Ssh(
-        address=str(first("ansible_host", "ansible_ssh_host") or name),
-        user=None if user is None else str(user),
-        port=None if port is None else int(port),
-        arguments=tuple(arguments),
-        interpreter="python3" if interpreter.startswith("auto") else interpreter,
-        sudo=str(become).lower() not in ("false", "no", "0"),
-    )
+def _other_groups(groups: Sequence[str]) -> str:
+    """What to do with an inventory whose groups have other names."""
+    if not groups:
+        return ""
+    shown = ", ".join(groups[:5]) + (", ..." if len(groups) > 5 else "")
+    return f"; it has {shown}: add `{GROUP}: {{children: {{{groups[0]}: }}}}`, or in INI `[{GROUP}:children]`"
 
 
 def _twice(hosts: Sequence[LabHost]) -> Iterator[str]:
@@ -153,8 +127,10 @@ def _twice(hosts: Sequence[LabHost]) -> Iterator[str]:
         seen.setdefault(where, host.name)
 
 
-def _read(path: Path, keys: LabKeys, also: Sequence[str] = (), only: str | None = None) -> dict[str, dict[str, Any]]:
-    """Variables of the lab hosts that matter here, by host.
+def _read(
+    path: Path, keys: LabKeys, also: Sequence[str] = (), only: str | None = None
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Variables of the lab hosts that matter here, by host; and the names of the groups that have hosts.
 
     Args:
         also: secrets to read, too; a variable that is not asked for is not decrypted.
@@ -163,6 +139,7 @@ def _read(path: Path, keys: LabKeys, also: Sequence[str] = (), only: str | None 
     Raises:
         LabInventoryError: Ansible cannot read the inventory.
     """
+    unread = describe_unread(os.environ, Path.cwd(), Path.home())
     with _ansible_settings():
         from ansible.errors import AnsibleError
         from ansible.inventory.manager import InventoryManager
@@ -187,9 +164,12 @@ def _read(path: Path, keys: LabKeys, also: Sequence[str] = (), only: str | None 
                 found[str(host.name)] = {str(name): _plain(templar.template(variables[name])) for name in wanted}
         except AnsibleError as error:
             text = " ".join(str(error).split())
-            hint = "--vault-password-file or --vault-id opens it" if "vault" in text.lower() else DOCUMENTED
+            hint = DOCUMENTED
+            if "vault" in text.lower():
+                hint = "; ".join(filter(None, ("--vault-password-file or --vault-id opens it", unread)))
             raise LabInventoryError(f"{path}: {text}", hint=hint) from error
-        return found
+        named = sorted(one.name for one in inventory.groups.values() if one.get_hosts())
+        return found, [one for one in named if one not in ("all", "ungrouped", GROUP)]
 
 
 def _matters(name: str, also: Sequence[str]) -> bool:
@@ -201,6 +181,8 @@ def _matters(name: str, also: Sequence[str]) -> bool:
 _CONNECTION: Final = frozenset(
     {
         "ansible_become",
+        "ansible_become_method",
+        "ansible_become_user",
         "ansible_connection",
         "ansible_host",
         "ansible_host_key_checking",

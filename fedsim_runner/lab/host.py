@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from ..compute.calibration import Calibration
 from ..contract.emulation import Slowdowns
+from ..contract.paths import STATE_ROOT
+from ..contract.reservation import Reservation
 from .ssh import Ssh
 
 
@@ -72,6 +75,7 @@ class LabHost:
         gpu_ids: GPUs as the Engine calls them, by number or UUID.
         labels: what tells it from others; experiment files ask for them.
         taken: what other runs hold of it.
+        reservations: those of all runs, the planned one's included, when it was probed.
         standing: what the planned run itself has of it already; None: nothing.
         tasks: processes and threads that its kernel allows; 0: unknown.
         emulates: other architectures whose programs its kernel runs; None: unknown.
@@ -86,6 +90,7 @@ class LabHost:
             (``contract/engine_address.py``).
         ssh: how ssh reaches it; None: it is this machine.
         most_devices: of one run, which it connects; the testbed knows it; None: as many as it has memory for.
+        state_root: the folder of the runs' state folders there.
         missing: why it cannot be used now; empty: it can.
     """
 
@@ -97,6 +102,7 @@ class LabHost:
     labels: Mapping[str, str] = field(default_factory=dict)
     taken: tuple[Taken, ...] = ()
     standing: Standing | None = None
+    reservations: tuple[Reservation, ...] = ()
     memory_free_bytes: int = 0
     tasks: int = 0
     emulates: tuple[str, ...] | None = None
@@ -110,4 +116,5 @@ class LabHost:
     engine_url: str | None = None
     ssh: Ssh | None = None
     most_devices: int | None = None
+    state_root: Path = STATE_ROOT
     missing: str = ""

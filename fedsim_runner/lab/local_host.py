@@ -9,6 +9,7 @@ from docker.errors import DockerException
 from ..contract.emulation import describe_circumstances, read_slowdowns
 from ..contract.host_capacity import measure_this_machine
 from ..contract.paths import STATE_ROOT
+from ..contract.reservation import read_reservations
 from .engine_client import connect_to_engine
 from .host import LabHost
 
@@ -28,6 +29,7 @@ def probe_lab_host(host: LabHost) -> LabHost:
         gpu_ids=found.gpu_ids,
         memory_free_bytes=found.memory_free_bytes,
         tasks=found.tasks,
+        reservations=tuple(read_reservations(host.state_root)),
         emulates=found.emulates,
         slowdowns=found.slowdowns,
         processor=found.processor,

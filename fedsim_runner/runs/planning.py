@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..contract.errors import Exit, FedsimError
 from ..contract.names import check_run
 from ..engines.course_check import refuse_unsupported
 from ..engines.course_messages import expected_messages
 from ..engines.protocol import engines_of
 from ..lab.host import LabHost
 from ..plan.model import Plan
+from ..plan.names import join_names
 from ..plan.placement import make_plan
 from ..plan.traffic import with_traffic
 from ..spec.experiment import Experiment
 from ..testbed.protocol import Testbed
 from ..testbed.values import Lack
 from .folder import RUN_NAME
+
+#: How often a run is planned if others come first, and how many seconds more each time lie between two tries at most.
+TRIES, APART_S = 6, 0.5
 
 
 def plan_only(experiment: Experiment, testbed: Testbed, run: str | None = None, beside_others: bool = True) -> Plan:
@@ -47,6 +54,27 @@ def plan_run(experiment: Experiment, testbed: Testbed, run: str) -> tuple[Plan, 
     """
     hosts, builds_images = testbed.lab_hosts(experiment, run), testbed.traits.builds_images
     return with_lacks(make_plan_or_refuse(experiment, hosts, run, builds_images=builds_images), testbed)
+
+
+def plan_beside_others(experiment: Experiment, testbed: Testbed, run: str) -> tuple[Plan, Sequence[Lack]]:
+    """Like :func:`plan_run`; what the plan gives its devices is reserved, and no run that is planned meanwhile gets it.
+
+    Raises:
+        FedsimError: as for :func:`plan_run`; or other runs came first each time.
+    """
+    for tried in range(TRIES):
+        # Two runs that each came first on one of two lab hosts do not try again in step.
+        time.sleep(random.uniform(0, tried * APART_S))
+        plan, lacks = plan_run(experiment, testbed, run)
+        first = testbed.reserve(plan)
+        if not first:
+            return plan, lacks
+    names = join_names(sorted(first))
+    raise FedsimError(
+        f"run {run} was planned {TRIES} times, and each time another run had reserved a part of the lab meanwhile, "
+        f"the last time {names}: start it again",
+        Exit.LAB,
+    )
 
 
 def with_lacks(plan: Plan, testbed: Testbed) -> tuple[Plan, Sequence[Lack]]:

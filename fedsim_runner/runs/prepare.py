@@ -20,7 +20,7 @@ from .folder import forget_results
 from .inputs import keep_dockerfiles, keep_experiment, keep_initial_model
 from .left_over import left_over
 from .options import RunOptions
-from .planning import plan_run
+from .planning import plan_beside_others
 from .reservation import Reserved
 from .trust import refuse_foreign_inventory
 
@@ -59,7 +59,7 @@ def prepare_run(experiment: Experiment, options: RunOptions, reserved: Reserved,
         refuse_foreign_inventory(folder)
         existed = bool(left_over(testbed, run))
         kept = keep_initial_model(keep_dockerfiles(experiment, folder), folder)
-        plan, lacks = plan_run(kept, testbed, run)
+        plan, lacks = plan_beside_others(kept, testbed, run)
         if not reserved.is_new:
             forget_results(folder)
         write_run_files(plan, folder)

@@ -110,6 +110,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names imp
     run_filter,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import StateFolder
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.reservation import hand_over
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_container import LOG_CONFIG
 from ansible_collections.fedsim.testbed.plugins.module_utils._difference import Differences
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
@@ -353,6 +354,8 @@ def work(call: Call) -> dict[str, Any]:
                 probe = wait_for_agent(call.client, agent_name(call.run), Probe(), call.params["wait_s"])
             except AgentEndedError as error:
                 raise EngineError(error.message, explain_end(error.message, state)) from error
+        if want:
+            hand_over(state)
     answer = build_answer("agent", agent_name(call.run), todo.differences)
     if present:
         removed = [name for action in todo.todo if action.do == "remove_devices" for name in sorted(action.options)]

@@ -97,7 +97,8 @@ engine_answers:
   returned: always
   type: bool
 lab_host:
-  description: Kernel, arch, cpus, memory, tasks, Engine, limits, disk, our images, kind of machine, GPUs.
+  description: >-
+    Kernel, arch, cpus, memory, tasks, Engine, limits, disk, our images, kind of machine, GPUs, what runs have reserved.
   returned: always
   type: dict
   sample: {"kernel": "6.1.0", "arch": "amd64", "cpus": 8, "memory_bytes": 16000000000, "engine": "20.10.24"}
@@ -145,6 +146,8 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capa
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import check_run
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import STATE_ROOT
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.reservation import read_reservations
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.typed_json import dump
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.units import size
 from ansible_collections.fedsim.testbed.plugins.module_utils._cpu_limit import LET_UPDATE_THROUGH, try_update
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import EngineError, connect, find_daemon
@@ -341,6 +344,7 @@ def work(call: Call) -> dict[str, Any]:
         "virtual_machine": detect_virtual_machine(),
         "disk_free_bytes": read_disk_free_bytes(call.params["state_root"]),
         "engine": None,
+        "reservations": [dump(found) for found in read_reservations(Path(call.params["state_root"]))],
         "slowdowns": dump_slowdowns(read_slowdowns(Path(call.params["state_root"]), describe_circumstances())),
         "engine_installed": find_daemon() is not None,
         "docker_desktop": False,

@@ -14,6 +14,7 @@ from fedsim_runner.contract.lab_network import LabNetworkError
 from fedsim_runner.contract.link import Link, Links
 from fedsim_runner.contract.topology import Edge, Topology
 from tests.lab.joined import Hosts, joined
+from tests.lab.test_lab_encryption import has_wireguard
 
 SLACK_S = 0.008
 
@@ -63,7 +64,10 @@ def test_regions_reach_over_lab_hosts(tmp_path: Path, backend: str) -> None:
 WAY_US = 15_000
 
 
-def test_a_topology_reaches_over_lab_hosts(tmp_path: Path, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("encrypt", [False, True])
+def test_a_topology_reaches_over_lab_hosts(
+    encrypt: bool, tmp_path: Path, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def measure(members: Sequence[LabMember], *_: object) -> list[Reached]:
         return [Reached(one.name, WAY_US) for one in members]
 
@@ -74,8 +78,12 @@ def test_a_topology_reaches_over_lab_hosts(tmp_path: Path, backend: str, monkeyp
         (edge("server", "a", 20, 30), edge("a", "b", 40, 50), edge("b", "c", 60, 70)),
         {"a": "server", "b": "a", "c": "b"},
     )
-    with joined(tmp_path, carried, changed=between(chain, backend)) as hosts:
-        hosts.up()
+    with joined(tmp_path, carried, changed=between(chain, backend), encrypt=encrypt) as hosts:
+        if encrypt and not has_wireguard():
+            with pytest.raises(LabNetworkError, match="has no WireGuard"):
+                hosts.settle()
+            return
+        assert bool(hosts.up().keys) is encrypt
         # What is said to be real is not: it is taken off all the same.
         for way, ms in {"a-server": 15, "server-a": 5, "b-a": 35, "c-server": 100, "server-c": 75}.items():
             source, target = way.split("-")

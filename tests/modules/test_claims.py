@@ -41,7 +41,7 @@ def test_the_list_is_complete() -> None:
     """fedsim_links asks the agent, and only for what the device file in the state folder says; the rest only reads."""
     library = Path(str(load_module("fedsim_state").__file__)).parent
     found = {path.stem for path in library.glob("fedsim_*.py") if "control" in load_module(path.stem).ARGUMENTS}
-    assert found == {*CHANGING, "fedsim_lab_host", "fedsim_collect"}
+    assert found == {*CHANGING, "fedsim_lab_host", "fedsim_collect", "fedsim_reservation"}
 
 
 @pytest.mark.parametrize("check", [True, False])

@@ -64,7 +64,9 @@ TEARDOWN = """\
   hosts: lab_hosts
   gather_facts: false
   tasks:
-    - ansible.builtin.shell: "echo {{{{ fedsim_run }}}} >> {root}/torn-down; {slow} rm -f {root}/left-*"
+    - ansible.builtin.shell: >-
+        echo {{{{ fedsim_run }}}} >> {root}/torn-down; {slow}
+        rm -rf {root}/left-* {root}/state-folders/{{{{ fedsim_run }}}}
 """
 COLLECT = """\
 - name: collect

@@ -24,4 +24,6 @@ STAGES = (
     # Not part of a run: the play of `doctor`.
     Stage("doctor", Exit.LAB, leaves=False),
     Stage("probe", Exit.LAB, leaves=False),
+    # Before a run: it leaves nothing if it fails.
+    Stage("reserve", Exit.LAB, leaves=False),
 )

@@ -40,6 +40,7 @@ from .playbook import PlaybookResult
 from .playbook_session import PlaybookSession
 from .privileges import check_privileges
 from .remote.probe import probe_lab_hosts
+from .reserving import can_reserve_here, given_back_if_unfit, reserve_by_play, reserve_here
 from .run_inventory import LabInventories, hosts_file_of, inventories, inventory_for
 from .stages import STAGES
 
@@ -74,7 +75,8 @@ class DockerTestbed:
         access: LabAccess = THIS_MACHINE,
     ) -> None:
         """Tests replace the known lab hosts, their Engines, the probe of their capacity, and our playbooks."""
-        self._hosts = tuple(list_lab_hosts() if hosts is None else hosts)
+        own = (replace(host, state_root=state_root) for host in list_lab_hosts())
+        self._hosts = tuple(own if hosts is None else hosts)
         self._connect = partial(lab_engine, access=access) if connect is None else connect
         self._engines = LabEngines(self._hosts, self._connect)
         self._probe = probe
@@ -111,9 +113,15 @@ class DockerTestbed:
         """Nothing that is known so far: what a kernel cannot do ends the run later, unless the user allows it."""
         return ()
 
+    def reserve(self, plan: Plan) -> Sequence[str]:
+        """Write it into the state folder on each lab host, under the lock of that host."""
+        if can_reserve_here(plan, self._access):
+            return reserve_here(plan)
+        return reserve_by_play(plan, self._access)
+
     def provision(self, order: Order, listener: Listener) -> int:
         """Run up.yml."""
-        with self._session_of(order, listener) as session:
+        with self._session_of(order, listener) as session, given_back_if_unfit(order.plan, self._access):
             return session.run("up.yml").changed
 
     def open(self, run: str) -> None:
@@ -148,7 +156,7 @@ class DockerTestbed:
 
     def follow(self, order: Order, listener: Listener) -> None:
         """Run run_experiment.yml: one call of ansible-playbook from provisioning to the report."""
-        with self._session_of(order, listener) as session:
+        with self._session_of(order, listener) as session, given_back_if_unfit(order.plan, self._access):
             session.run("run_experiment.yml")
 
     def collect(self, run: str, folder: Path | None, into: Path, listener: Listener) -> Sequence[str]:
@@ -273,6 +281,7 @@ class DockerTestbed:
         assert hosts_file is not None, "a run folder has its inventory before it is provisioned"
         extra_vars = {
             "fedsim_keep": order.keep,
+            "fedsim_reserved": True,
             "fedsim_gather_s": EVENTS_EVERY_S,
             "fedsim_report_page": False,  # written once, when the manifest is complete
             **({"course_wait_s": LIVE_POLL_S} if order.live else {}),

@@ -86,6 +86,10 @@ class ProcessTestbed:
             )
         return lacks
 
+    def reserve(self, plan: Plan) -> Sequence[str]:
+        """Nothing: processes share this machine as it is, whatever else runs."""
+        return ()
+
     def provision(self, order: Order, listener: Listener) -> int:
         """Write the data and start all participants, which wait at the gate."""
         listener.stage("participants")

@@ -148,18 +148,28 @@ def take_claim(state: StateFolder, control: Control, *, make: bool, check: bool 
     if not state.path.is_dir() and (check or not make):
         return
     state.path.parent.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time(state):
-        now, found = time.time(), read_claim(state)
-        if found is not None and is_claimed_by_another(state, control):
-            raise RunBusyError(state.path.name, str(found.control), found.control)
-        if check or not (make or state.path.is_dir()):
-            return
-        if found is not None and found.control.is_same(control) and abs(now - found.seen) < RENEW_AFTER_S:
-            return
-        state.path.mkdir(exist_ok=True)
-        text = json.dumps({"control": asdict(control), "seen": now}) + "\n"
-        # What is on a disk that is full must still be removed.
-        atomic.write_or_overwrite(state.claim, text, 0o644)
+    with locked(state):
+        take_claim_locked(state, control, make=make, check=check)
+
+
+def take_claim_locked(state: StateFolder, control: Control, *, make: bool, check: bool = False) -> None:
+    """Like :func:`take_claim`, by whoever holds the lock already.
+
+    Raises:
+        RunBusyError: another process has claimed it and is alive.
+        OSError: the state folder cannot be written.
+    """
+    now, found = time.time(), read_claim(state)
+    if found is not None and is_claimed_by_another(state, control):
+        raise RunBusyError(state.path.name, str(found.control), found.control)
+    if check or not (make or state.path.is_dir()):
+        return
+    if found is not None and found.control.is_same(control) and abs(now - found.seen) < RENEW_AFTER_S:
+        return
+    state.path.mkdir(exist_ok=True)
+    text = json.dumps({"control": asdict(control), "seen": now}) + "\n"
+    # What is on a disk that is full must still be removed.
+    atomic.write_or_overwrite(state.claim, text, 0o644)
 
 
 def is_claimed_by_another(state: StateFolder, control: Control) -> bool:
@@ -176,13 +186,14 @@ def release_claim(state: StateFolder) -> None:
     Raises:
         OSError: the folder cannot be removed, or is not empty.
     """
-    with _one_at_a_time(state):
+    with locked(state):
         state.claim.unlink(missing_ok=True)
         state.path.rmdir()
 
 
 @contextmanager
-def _one_at_a_time(state: StateFolder) -> Iterator[None]:
+def locked(state: StateFolder) -> Iterator[None]:
+    """Hold the lock of a lab host's claims and reservations; ``state`` is a state folder there."""
     # The parent of all state folders stays when a run's goes, so that all takers lock the same file.
     root = os.open(state.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -73,6 +73,11 @@ class StateFolder:
         return self.path / "claim.json"
 
     @property
+    def reservation(self) -> Path:
+        """The file with what the run is about to take of the lab host (see :mod:`.reservation`)."""
+        return self.path / "reservation.json"
+
+    @property
     def engine(self) -> Path:
         """The file with the address of the Engine that carries the run."""
         return self.path / ENGINE_FILE

@@ -52,6 +52,7 @@ def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comple
         (["bad.yaml", "--run", "Not A Name"], 2, "bad.yaml:1"),
         (["good.yaml", "--run", "Not A Name"], 2, "is not a run name"),
         (["good.yaml", "--runs-dir", "/proc/none"], 2, "/proc/none"),
+        (["plan", "good.yaml", "-i", "a", "-i", "b"], 2, "a lab is one inventory, and 2 are given (a, b)"),
     ],
 )
 def test_messages(arguments: list[str], code: int, message: str, tmp_path: Path, repository: Path) -> None:

@@ -117,3 +117,64 @@ def test_the_example_is_a_lab() -> None:
     hosts = load_lab(LabAccess(REPOSITORY / "inventories" / "lab"))
     assert [host.name for host in hosts] == ["north1", "north2", "south1"]
     assert hosts[1].labels == {"site": "north", "gpu": "a100"}
+
+
+def test_an_inventory_as_admins_have_it(tmp_path: Path) -> None:
+    """Ranges, groups of groups, INI beside YAML, variables of groups, aliases, an interpreter of two words."""
+    (tmp_path / "01-machines").write_text(
+        "[rack]\nnode[01:03] ansible_host=node.example.org\n[rack:vars]\nansible_user=ops\nansible_port=2200\n"
+        "[switches]\nsw1 ansible_connection=network_cli\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "02-groups.yml").write_text(
+        "all:\n  children:\n    lab_hosts:\n      children: {rack: }\n      hosts: {spare:2222: {ansible_user: root}}\n"
+        "  vars: {ansible_python_interpreter: /usr/bin/env python3, ansible_become: yes}\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "host_vars").mkdir()
+    for number in (1, 2, 3):
+        (tmp_path / "host_vars" / f"node0{number}.yml").write_text(
+            f"ansible_host: 192.0.2.{number}\n", encoding="utf-8"
+        )
+    hosts = load_lab(LabAccess(tmp_path))
+    reached = {host.name: (host.ssh.address, host.ssh.user, host.ssh.port) for host in hosts if host.ssh}
+    assert reached["spare"] == ("spare", "root", 2222)
+    assert sorted(reached) == ["node01", "node02", "node03", "spare"]
+    assert {reached[f"node0{number}"] for number in (1, 2, 3)} == {
+        (f"192.0.2.{number}", "ops", 2200) for number in (1, 2, 3)
+    }
+    assert all(host.ssh and host.ssh.interpreter == ("/usr/bin/env", "python3") for host in hosts)
+
+
+def test_a_program_may_be_the_inventory(tmp_path: Path) -> None:
+    program = tmp_path / "cloud.py"
+    program.write_text(
+        "#!/bin/sh\n"
+        """echo '{"lab_hosts": {"hosts": ["a"]}, "_meta": {"hostvars": {"a": {"ansible_host": "192.0.2.9"}}}}'\n""",
+        encoding="utf-8",
+    )
+    program.chmod(0o755)
+    (one,) = load_lab(LabAccess(program))
+    assert (one.name, one.address) == ("a", "192.0.2.9")
+
+
+def test_groups_of_other_names_are_shown(tmp_path: Path) -> None:
+    text = mistakes_of(tmp_path, "workers: {hosts: {one: }}\nempty:\n")
+    assert "no host in the group lab_hosts; it has workers: add `lab_hosts: {children: {workers: }}`" in text
+
+
+@pytest.mark.parametrize(
+    ("variables", "mistake"),
+    [
+        ("ansible_become_method: su", "host one: ansible_become_method is su, and must be sudo"),
+        ("ansible_become_user: docker", "host one: ansible_become_user is docker, and must be root"),
+        ("ansible_become_method: su, ansible_become: false", None),
+        ("ansible_become_method: ansible.builtin.sudo, ansible_become_user: root", None),
+    ],
+)
+def test_only_sudo_leads_to_root(variables: str, mistake: str | None, tmp_path: Path) -> None:
+    text = f"lab_hosts: {{hosts: {{one: {{{variables}}}}}}}\n"
+    if mistake is None:
+        assert load(tmp_path, text)
+    else:
+        assert mistake in mistakes_of(tmp_path, text)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.contract.reservation import read_reservations
 from fedsim_runner.lab.access import NO_KEYS, LabAccess, LabKeys
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.runs.options import RunOptions
@@ -25,22 +26,28 @@ from tests.fake_engine import FakeEngine
 class Lab:
     """A testbed whose lab host a test describes."""
 
-    def __init__(self) -> None:
+    def __init__(self, state_root: Path) -> None:
         self.cpus = 4.0
         self.engine = FakeEngine()
+        self.state_root = state_root
 
     @property
     def testbed(self) -> DockerTestbed:
         def probe(hosts: Sequence[LabHost], access: LabAccess) -> list[LabHost]:
-            return [lab_host(host.name, cpus=self.cpus) for host in hosts]
+            found = tuple(read_reservations(self.state_root))
+            return [
+                lab_host(host.name, cpus=self.cpus, reservations=found, state_root=host.state_root) for host in hosts
+            ]
 
-        return DockerTestbed(connect=lambda host, timeout_s: nullcontext(self.engine), probe=probe)
+        return DockerTestbed(
+            connect=lambda host, timeout_s: nullcontext(self.engine), probe=probe, state_root=self.state_root
+        )
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+def lab(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return Lab()
+    return Lab(tmp_path_factory.mktemp("state-folders"))
 
 
 def prepare(options: RunOptions, lab: Lab) -> Prepared:
@@ -53,6 +60,9 @@ def test_planned_runs_have_folders_of_their_own_and_may_share_a_subnet(lab: Lab,
     first, second = (prepare(options, lab) for _ in range(2))
     assert first.run != second.run
     assert first.plan.subnet == second.plan.subnet
+    # The second counts with what the first has reserved, though it has no agent yet.
+    (taken,) = second.plan.lab_hosts[0].taken
+    assert (taken.run, taken.cpus) == (first.run, pytest.approx(sum(item.cpus for item in first.plan.placed)))
     assert not first.existed
     for name in ("experiment.yaml", "plan.json", "inventory/hosts.yml", "inventory/device_files/local.json"):
         assert (first.folder / name).exists()

@@ -3,43 +3,29 @@
 from __future__ import annotations
 
 import io
+import os
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from fedsim_runner.contract.emulation import parse_slowdowns
 from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.contract.reservation import Reservation
+from fedsim_runner.contract.typed_json import load
 from fedsim_runner.lab.access import LabAccess
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.lab.local_host import probe_lab_host
+from fedsim_runner.lab.unread_settings import describe_unread
 
 from ..playbook import Playbook, run_playbook
 from ..run_inventory import inventory_for
+from ..silent import Silent
 
 NAME = "lab-probe"
 RESOLVE_TIMEOUT_S = 10
-
-
-class _Silent:
-    """A listener for a play that nobody watches."""
-
-    def stage(self, name: str) -> None:
-        """A play begins."""
-
-    def detail(self, text: str) -> None:
-        """What a task says while it runs."""
-
-    def event(self, event: Mapping[str, Any]) -> None:
-        """An event of a run, of which there are none."""
-
-    def snapshot(self, snapshot: Mapping[str, Any]) -> None:
-        """A state of a course, of which there is none."""
-
-    def cancelled(self) -> bool:
-        """Whether to stop: an interruption ends the process."""
-        return False
 
 
 def probe_lab_hosts(hosts: Sequence[LabHost], access: LabAccess) -> Sequence[LabHost]:
@@ -124,7 +110,7 @@ def _ask(hosts: Sequence[LabHost], access: LabAccess) -> tuple[Mapping[str, Mapp
         call = Playbook(
             "probe.yml", lab.files, NAME, (), {"fedsim_run": NAME}, ("lab_host",), limit=lab.hosts, keys=lab.keys
         )
-        result = run_playbook(call, log, _Silent())
+        result = run_playbook(call, log, Silent())
     found = {name: answer["lab_host"] for name, answer in result.by_host.items()}
     return found, {host.name: result.why(host.name) for host in hosts if host.name not in found}
 
@@ -138,6 +124,7 @@ def _as_probed(host: LabHost, facts: Mapping[str, Any]) -> LabHost:
         gpu_ids=tuple(facts["gpu_ids"]),
         memory_free_bytes=int(facts["memory_free_bytes"]),
         tasks=int(facts["tasks"]),
+        reservations=tuple(load(Reservation, entry, "reservations") for entry in facts["reservations"]),
         emulates=None if facts["emulates"] is None else tuple(facts["emulates"]),
         slowdowns=parse_slowdowns(facts["slowdowns"]),
         processor=str(facts["processor"]),
@@ -147,4 +134,5 @@ def _as_probed(host: LabHost, facts: Mapping[str, Any]) -> LabHost:
 def _missing(failures: Mapping[str, str], hint: str) -> FedsimError:
     lines = "\n".join(f"  {name}: {reason}" for name, reason in failures.items())
     count = "a lab host cannot be used" if len(failures) == 1 else f"{len(failures)} lab hosts cannot be used"
-    return FedsimError(f"{count}:\n{lines}\n{hint}", Exit.LAB)
+    unread = describe_unread(os.environ, Path.cwd(), Path.home())
+    return FedsimError("\n".join(filter(None, (f"{count}:", lines, unread, hint))), Exit.LAB)

@@ -1,9 +1,11 @@
-"""What other runs hold of a lab host, as their agents say."""
+"""What other runs hold of a lab host, as their agents say, or as they have reserved."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from fedsim_runner.contract.reservation import Reservation
 from fedsim_runner.lab.host import Standing, Taken
 from fedsim_runner.testbed.docker.docker_engine import AgentSilentError
 from fedsim_runner.testbed.docker.other_runs import beside_others, taken_by_others
@@ -28,6 +30,21 @@ def test_of_runs_that_came_later_only_gpus_count() -> None:
         Taken("first", "ada", 1.5, 7, ("0",)),
         Taken("second", "bob", gpu_ids=("1",)),
     )
+
+
+def test_a_run_that_has_no_agent_yet_holds_what_it_has_reserved() -> None:
+    engine = FakeEngine(answers={"first": FIRST})
+    reserved = Reservation("next", "cat", 1.0, 2.0, 5, ("2",))
+    old = replace(reserved, run="first")
+    dead, settled = replace(reserved, run="dead", live=False), replace(reserved, run="settled", pending=False)
+    everybody = (old, reserved, dead, settled)
+    first, following = Taken("first", "ada", 1.5, 7, ("0",)), Taken("next", "cat", 2.0, 5, ("2",))
+    assert taken_by_others(engine, None, everybody) == (first, following)  # type: ignore[arg-type]
+    assert taken_by_others(engine, "next", everybody) == (first,)  # type: ignore[arg-type]
+    # It comes later than a run that is up.
+    engine.answers["own"] = {}
+    later = replace(following, cpus=0.0, memory_bytes=0)
+    assert taken_by_others(engine, "own", everybody) == (first, later)  # type: ignore[arg-type]
 
 
 def test_runs_that_hold_nothing_and_agents_that_do_not_know_the_call_or_are_silent_are_left_out() -> None:

@@ -1,0 +1,149 @@
+"""What a run is about to take of a lab host, from its plan until its agent answers for it.
+
+A file beside the run's claim. Whoever has planned a run reserves what the plan gives its devices, on each lab host
+under the lock under which claims are taken. A reservation of which the plan knows nothing refuses it: of two runs that
+are planned in the same moment one is planned again, beside the other.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from . import atomic
+from .claim import Control, locked, read_claim, take_claim_locked, this_machine
+from .paths import StateFolder
+from .typed_json import FormError, dump, load
+
+#: A run of another machine, whose processes cannot be seen here, is being provisioned for so many seconds at most.
+PROVISIONING_S: Final = 1800
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """What a run is given of one lab host.
+
+    Attributes:
+        run: its id.
+        user: who started it.
+        made: when, in Unix seconds of the lab host; with ``run`` it tells reservations apart.
+        cpus: the sum of its devices' limits.
+        memory_bytes: what its devices are expected to take.
+        gpu_ids: GPUs that its devices are given.
+        pending: its agent does not answer for it yet.
+        live: whoever is provisioning it is alive, as far as the lab host can tell.
+    """
+
+    run: str
+    user: str = ""
+    made: float = 0.0
+    cpus: float = 0.0
+    memory_bytes: int = 0
+    gpu_ids: tuple[str, ...] = ()
+    pending: bool = True
+    live: bool = True
+
+    def __str__(self) -> str:
+        """Return words for people."""
+        return describe_whose(self.run, self.user)
+
+    @property
+    def token(self) -> str:
+        """What tells it from all others of its lab host."""
+        return f"{self.run}@{self.made}"
+
+    @property
+    def counts(self) -> bool:
+        """Whether the run holds this although no agent says so."""
+        return self.pending and self.live
+
+
+def describe_whose(run: str, user: str) -> str:
+    """Name a run and, if it is known, whose it is."""
+    return f"run {run}{f' of user {user}' if user else ''}"
+
+
+def read_reservations(state_root: Path) -> list[Reservation]:
+    """Return the reservations of all runs of this lab host, in the order of their names."""
+    try:
+        folders = sorted(state_root.iterdir())
+    except OSError:
+        return []
+    found = (_read(StateFolder(path)) for path in folders)
+    return [reservation for reservation in found if reservation is not None]
+
+
+def reserve(
+    state: StateFolder, control: Control, wanted: Reservation, refuses: Callable[[Reservation], bool]
+) -> list[Reservation]:
+    """Reserve what a plan gives a run here, and claim the run; return the other runs' reservations that refuse it.
+
+    If there are any, nothing is reserved.
+
+    Args:
+        state: the run's state folder, which is made if it is missing.
+        control: who works on the run.
+        wanted: what it is given.
+        refuses: whether another run's reservation does: one of which the plan does not know.
+
+    Raises:
+        RunBusyError: another process works on the run.
+        OSError: the state folder cannot be written.
+    """
+    state.path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(state):
+        others = (found for found in read_reservations(state.path.parent) if found.run != wanted.run)
+        refusing = [found for found in others if refuses(found)]
+        if refusing:
+            return refusing
+        take_claim_locked(state, control, make=True)
+        made = replace(wanted, user=control.user, made=time.time(), pending=True, live=True)
+        atomic.write(state.reservation, json.dumps(dump(made)) + "\n", 0o644)
+    return []
+
+
+def hand_over(state: StateFolder) -> None:
+    """Note that the run's agent answers for it from now on.
+
+    The reservation stays, as plans that were made before know nothing of it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    found = _read(state)
+    if found is not None and found.pending:
+        atomic.write(state.reservation, json.dumps(dump(replace(found, pending=False))) + "\n", 0o644)
+
+
+def give_back(state: StateFolder) -> None:
+    """Remove a reservation, and the claim and the state folder if there is nothing else in it.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    if not state.path.is_dir():
+        return
+    with locked(state):
+        state.reservation.unlink(missing_ok=True)
+        if {path.name for path in state.path.iterdir()} <= {state.claim.name}:
+            state.claim.unlink(missing_ok=True)
+            state.path.rmdir()
+
+
+def _read(state: StateFolder) -> Reservation | None:
+    try:
+        found = load(Reservation, json.loads(state.reservation.read_text(encoding="utf-8")))
+    except (OSError, ValueError, FormError):
+        return None
+    return replace(found, run=state.path.name, live=_is_live(state, found.made))
+
+
+def _is_live(state: StateFolder, made: float) -> bool:
+    claim, now = read_claim(state), time.time()
+    if claim is None:
+        return False
+    return claim.is_live(now) or (claim.control.machine != this_machine() and abs(now - made) < PROVISIONING_S)
