@@ -95,7 +95,8 @@ def _compose_message(
         return f"must be a name of small letters, digits, - and _, not {describe(given)}", _names_at(path)
     if kind in ("too_short", "too_long"):
         least, most = context.get("min_length"), context.get("max_length")
-        return f"must have {least or most} entries, not {context['actual_length']}", None
+        bound = "" if least == most else "at least " if least else "at most "
+        return f"must have {bound}{least or most:,} entries, not {context['actual_length']:,}", None
     if kind == "finite_number":
         return f"must be a finite number, not {describe(given)}", None
     return details["msg"], None
@@ -124,7 +125,9 @@ def _explain_type(expected: str, given: Any, path: tuple[PathPart, ...]) -> tupl
     hint = None
     if expected == "text" and path and path[-1] == "network":
         message = f"must be the name of a network profile or a mapping, not {describe(given)}"
-    elif expected == "text" and path and path[-1] == "trace":
+    elif expected == "a list" and path and path[-1] == "available":
+        message = f"must be a list of windows or a mapping, not {describe(given)}"
+    elif expected == "text" and path and path[-1] == "trace" and "available" not in path:
         message = f"must be a trace's file or a mapping, not {describe(given)}"
     elif isinstance(given, Ambiguous):
         hint = given.why

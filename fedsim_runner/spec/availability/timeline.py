@@ -104,7 +104,9 @@ def _check_windows(
         elif first < now:
             document.report((*at, number), "begins before the last one has ended", "windows must rise, without overlap")
         elif first >= timeout_s:
-            document.report((*at, number), f"after the end of the course: course.timeout is {timeout_s:g} s")
+            hint = "remove it and all after it, or give the course more time"
+            document.report((*at, number), f"after the end of the course: course.timeout is {timeout_s:g} s", hint)
+            break
         now = max(now, last)
     return len(document.errors) == before
 
@@ -137,6 +139,7 @@ def _read(
         return None
     try:
         return read_trace(path, document.errors)
-    except OSError as error:
-        document.report(here, f"{trace}: {error.strerror}")
+    except (OSError, ValueError) as error:  # a null character in its name, for example
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        document.report(here, f"{trace}: {reason}", "paths start at this file's folder")
         return None
