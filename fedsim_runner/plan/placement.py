@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ..contract.cpu_limit import LEAST_CPUS
 from ..lab.host import LabHost
-from ..spec.experiment import Experiment
+from ..spec.experiment import Device, Experiment
 from .addresses import choose_subnet
 from .approximate_links import describe_approximations, describe_edges, describe_refusals
 from .assignment import assign
@@ -152,13 +152,7 @@ def _choose_cpu_factor(
         factor = min(_fitting_factor(hosts, full), *_standing_factor(experiment, hosts, assigned, speeds), 1.0)
     smallest = min(experiment.devices, key=speeds.cpus)
     if speeds.cpus(smallest, factor) < LEAST_CPUS:
-        asked = sum(full.values())
-        have = sum(host.cpus for host in hosts)
-        raise PlacementError(
-            f"device {smallest.name} ({smallest.type.name}) would get {speeds.cpus(smallest, factor):.5f} cpus, below "
-            f"the {LEAST_CPUS} that the kernel can limit it to: the devices ask for {asked:g} cpus and the lab has "
-            f"{have:g}; ask for fewer or smaller devices, add lab hosts, or set a larger cpu_factor"
-        )
+        raise PlacementError(_too_little(smallest, factor, experiment.devices, hosts, speeds))
     has = {host.name: host.cpus for host in hosts}
     too_large = [device for device in experiment.devices if speeds.cpus(device, factor) > has[assigned[device.name]]]
     if too_large:
@@ -168,3 +162,22 @@ def _choose_cpu_factor(
             f"host {assigned[device.name]} has: set a smaller cpu_factor, or leave it out to have it computed"
         )
     return factor
+
+
+def _too_little(
+    device: Device, factor: float, devices: Sequence[Device], hosts: Sequence[LabHost], speeds: Speeds
+) -> str:
+    """Why a device would get less of a processor than a kernel can limit it to."""
+    text = (
+        f"device {device.name} ({device.type.name}) would get {speeds.cpus(device, factor):.2g} cpus, below the "
+        f"{LEAST_CPUS} that the kernel can limit it to: "
+    )
+    if speeds.cpus(device, 1.0) < LEAST_CPUS:
+        return f"{text}this lab cannot emulate so slow a device; give its type more speed, or set a larger cpu_factor"
+    largest = max(devices, key=speeds.cpus)
+    asked, most = sum(map(speeds.cpus, devices)), speeds.cpus(largest)
+    return (
+        f"{text}the devices ask for {asked:,.4g} cpus ({largest.name} of type {largest.type.name} for {most:,.4g}) and "
+        f"the lab has {sum(host.cpus for host in hosts):g}; ask for fewer or smaller devices, add lab hosts, or set a "
+        "larger cpu_factor"
+    )

@@ -25,6 +25,7 @@ devices:
 TAIL = """
 device_types:
   board: {based_on: raspberry-pi, arch: amd64, compute: {reference: numpy-mlp, seconds: 2, source: measured}}
+  snail: {based_on: board, compute: {like: board, speed: 0.00001}}
   with-npu: {based_on: board, compute: {like: board, speed: 10, accelerator: its NPU}}
   in-torch: {based_on: board, compute: {reference: mobilenetv3-small, seconds: 2, source: measured}}
 data: {dataset: digits}
@@ -74,6 +75,18 @@ def test_a_reference_that_nobody_measured_is_refused_with_the_command() -> None:
     ) as it:
         plan("  - {name: a, type: board, lab_host: fast}\n", (SLOW, bare))
     assert "`fedsim-provision calibrate --engine light`" in str(it.value)
+
+
+def test_devices_that_no_quota_makes_are_named_and_who_takes_most() -> None:
+    with pytest.raises(
+        PlacementError, match=r"a \(snail\) would get .*: this lab cannot emulate so slow a device; give"
+    ):
+        plan("  - {name: a, type: snail}\n")
+    with pytest.raises(PlacementError, match=r"ask for 5\.2 cpus \(rocket of type with-npu for 4\) and the lab has 8"):
+        plan(
+            "  - {name: rocket, type: with-npu, overrides: {cpus: 4}}\n  - {name: a, type: board}\n",
+            more="cpu_factor: 0.0001\n",
+        )
 
 
 def test_where_nothing_is_limited_types_are_nominal() -> None:
