@@ -137,7 +137,7 @@ class Refusals:
     """Logs refused messages: of each kind the first of a sender, the tenth, the hundredth and so on.
 
     A log line is a sign of life to the agent, and takes space: a flood of messages must not become one of lines. So
-    only the first few kinds of a sender are told apart.
+    only the first few kinds of a sender are distinguished.
     """
 
     def __init__(self, log: Callable[[str], None]) -> None:

@@ -81,7 +81,7 @@ def provision(experiment: Experiment, options: RunOptions, console: Console, tes
             )
             if not active.listener.interrupts:
                 return Exit.DONE
-            # Nobody was told that the testbed is up.
+            # Nobody has heard yet that the testbed is up.
             stopped = Stopped(None)
         active.manifest["status"] = "canceled" if stopped.failure is None else "failed"
         show_failure(active.listener.progress, stopped)
