@@ -236,7 +236,7 @@ class Progress:
 
     def _device_time(self) -> float | None:
         """Return how much device time has passed since the gate opened; None in real time, and before that."""
-        scale, gate = self._state.time_scale, self._state.gate_opened
+        scale, gate = self._state.time_scale, self._state.gate_opens
         now = later(self._seen.t, self._state.last_t)
         return None if scale.is_real or gate is None or now is None else scale.to_device(max(0.0, now - gate))
 

@@ -80,7 +80,7 @@ class DeviceTime:
                 case AgentStarted():
                     scale = read_factor(event.time_factor)
                 case GateOpened():
-                    gate = earlier(gate, event.t)
+                    gate = earlier(gate, event.open_at or event.t)
         return cls(scale, gate)
 
     @property

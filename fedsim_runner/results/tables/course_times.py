@@ -39,7 +39,7 @@ def _duration(course: CourseState) -> float | None:
     """Return the seconds from the opening of the gate to the end of the course."""
     outcome = course.outcome
     ended = course.last_t if outcome is None else outcome.t
-    return None if course.gate_opened is None or ended is None else ended - course.gate_opened
+    return None if course.gate_opens is None or ended is None else max(0.0, ended - course.gate_opens)
 
 
 def _loading(course: CourseState) -> float | None:
@@ -50,7 +50,7 @@ def _loading(course: CourseState) -> float | None:
 
 def _startup(course: CourseState) -> float | None:
     """Return the seconds from the opening of the gate to the first round, in which the clients join."""
-    opened, first = course.gate_opened, course.training_began
+    opened, first = course.gate_opens, course.training_began
     return None if opened is None or first is None else _rounded(max(0.0, first - opened))
 
 

@@ -82,7 +82,7 @@ def build_hosts(
     """
     outcome = course.outcome
     device_time = read_device_time(run_dir)
-    begin = course.gate_opened
+    begin = course.gate_opens
     end = course.last_t if outcome is None or outcome.t is None else outcome.t
     end = None if end is None else device_time.wall(end)
     names = {str(entry["lab_host"]) for entry in devices.values() if entry.get("lab_host")}

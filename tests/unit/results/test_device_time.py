@@ -118,6 +118,21 @@ def test_figures_have_the_same_values(tmp_path: Path, factor: float) -> None:
             assert passed[0] == pytest.approx(passed[1])
 
 
+def test_what_devices_computed_is_set_against_their_limits_in_device_time(tmp_path: Path) -> None:
+    folders = both(tmp_path, 0.25)
+    for path in (path for folder in folders for path in folder.rglob("activity.jsonl")):
+        steps = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        steps = [step | ({"cpu": 0.1} if step["what"] == "trained" else {}) for step in steps]  # in either time
+        path.write_text("".join(json.dumps(step) + "\n" for step in steps), encoding="utf-8")
+    columns = ("device", "cpus_asked", "cpus", "time_error", "computing_seconds", "computing_cpu_seconds")
+    real, dilated = (
+        [{key: row[key] for key in columns} for row in write_report(folder)["compute"]] for folder in folders
+    )
+    assert len(real) == 5
+    assert all(row["cpus"] for row in real[1:])
+    assert alike(real, dilated) == real
+
+
 def test_the_csv_files_have_wall_time_in_columns_of_their_own(tmp_path: Path) -> None:
     for folder in (folders := both(tmp_path, 0.25)):
         write_report(folder)
@@ -197,6 +212,11 @@ def test_before_the_gate_opens_times_are_wall_time() -> None:
     clock = DeviceTime.of(events)
     assert [clock.convert(event).t for event in events] == [5.0, 10.0, 12.0]
     assert DeviceTime.of(events[:1]).at(1000.0) == 1000.0
+
+
+def test_a_gate_that_is_announced_opens_later() -> None:
+    clock = DeviceTime.of([AgentStarted(time_factor=0.5, t=5.0), GateOpened(open_at=12.0, t=10.0)])
+    assert [clock.at(moment) for moment in (11.0, 12.0, 16.0)] == [11.0, 12.0, 14.0]
 
 
 def test_values_too_large_are_unknown() -> None:

@@ -43,7 +43,7 @@ def folder_of(root: Path, second: list[dict[str, Any]], named: bool = False) -> 
 def test_journals_samples_and_containers_are_merged(tmp_path: Path) -> None:
     for named in (False, True):
         report = write_report(folder_of(tmp_path / str(named), SECOND, named))
-        assert (report["status"], report["duration_s"], report["link_backend"]) == ("finished", 5.5, "netem")
+        assert (report["status"], report["duration_s"], report["link_backend"]) == ("finished", 4.5, "netem")
         assert [entry["test_acc"] for entry in report["rounds"]] == [0.5]
         assert report["final"] == {"test_acc": 0.5}
         assert report["notes"] == ["containers that restarted during the run: pi-1"]
