@@ -44,8 +44,8 @@ from .lab.joining import join_lab
 from .lab.part import LabPart
 from .lab_network.lab_network import LabNetwork
 from .links import counters, probe
+from .links.results import Result
 from .links.run_links import RunLinks
-from .links.shaper import Result
 from .measuring.course_counters import CourseCounters
 from .measuring.link_check import LinkCheck, NotNowError
 from .run_settings import RunSettings, read_run_settings

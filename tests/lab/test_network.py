@@ -15,8 +15,9 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._packet_trial impor
 from fedsim_runner.agent.host import programs
 from fedsim_runner.agent.links import kernel_qdiscs, netns, rtnetlink, wiring
 from fedsim_runner.agent.links.profile import Profile
+from fedsim_runner.agent.links.results import Result
 from fedsim_runner.agent.links.run_namespace import RunNamespace
-from fedsim_runner.agent.links.shaper import Result, Shaper
+from fedsim_runner.agent.links.shaper import Shaper
 from fedsim_runner.agent.links.userspace import rule_set
 from fedsim_runner.agent.links.userspace.queue_rule import IPTABLES_NFT
 from fedsim_runner.contract.link import INTERFACE

@@ -11,7 +11,7 @@ import pytest
 
 from fedsim_runner.agent.links.deviation import Deviation
 from fedsim_runner.agent.links.protocol import wait_until
-from fedsim_runner.agent.links.shaper import Result
+from fedsim_runner.agent.links.results import Result
 from fedsim_runner.agent.traces.player import Player
 from fedsim_runner.contract import events
 from fedsim_runner.contract.link import Link, Links

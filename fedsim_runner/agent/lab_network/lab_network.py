@@ -27,8 +27,9 @@ from ..host import programs
 from ..host.network_container import NetworkContainer
 from ..links import backends, netns
 from ..links.joined import Joined
+from ..links.link_errors import NoNetworkError
 from ..links.profile import Profile
-from ..links.run_links import NoNetworkError, RunLinks
+from ..links.run_links import RunLinks
 from ..links.run_namespace import RunNamespace
 from ..links.wiring import mac_address, vxlan_name
 from ..run_settings import RunSettings

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 from fedsim_runner.contract import events
 from fedsim_runner.contract.agent_calls import LinksAnswer
-from fedsim_runner.contract.errors import Exit, FedsimError
 
 from ..host import programs
 from ..host.network_container import Namespace, NetworkContainer
@@ -19,55 +16,21 @@ from ..run_settings import RunSettings
 from . import backends, netns
 from .deviation import Deviation
 from .fan_out import hurry
+from .guests import Guests
 from .joined import Joined
+from .link_errors import LinkError, NoNetworkError
+from .locks import Locked, alone, among_readers
 from .profile import DeviceLink, Profile
 from .protocol import Failures, wait_until
 from .restoring import Restorer
+from .results import Result
 from .run_namespace import RunNamespace
 from .shaped_devices import ShapedDevices
-from .shaper import Result, Shaper
+from .shaper import Shaper
 from .tally import Passed, Tally
 
 
-class NoNetworkError(FedsimError):
-    """No container holds the run's network; the text names it."""
-
-    exit = Exit.LINKS
-
-
-class LinkError(FedsimError):
-    """A link could not be made; the text says why."""
-
-    exit = Exit.LINKS
-
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-
-
-def _among_readers(method: Callable[Concatenate[RunLinks, _P], _T]) -> Callable[Concatenate[RunLinks, _P], _T]:
-    """Hold the lock of those that read the links; a change never waits for them."""
-
-    @functools.wraps(method)
-    def call(self: RunLinks, /, *arguments: _P.args, **options: _P.kwargs) -> _T:
-        with self._reading:
-            return method(self, *arguments, **options)
-
-    return call
-
-
-def _alone(method: Callable[Concatenate[RunLinks, _P], _T]) -> Callable[Concatenate[RunLinks, _P], _T]:
-    """Hold both locks: nobody reads the links meanwhile, either."""
-
-    @functools.wraps(method)
-    def call(self: RunLinks, /, *arguments: _P.args, **options: _P.kwargs) -> _T:
-        with self._reading, self._lock:
-            return method(self, *arguments, **options)
-
-    return call
-
-
-class RunLinks:
+class RunLinks(Locked):
     """Connects and shapes devices by their processes. Thread-safe, with locks of its own.
 
     Args:
@@ -89,6 +52,7 @@ class RunLinks:
         probed: Mapping[str, Any],
         record: Callable[[events.Event], None],
     ) -> None:
+        super().__init__()
         self._container = container
         self._network = RunNamespace()
         self._connected_to: Namespace | None = None
@@ -96,9 +60,7 @@ class RunLinks:
         self._backend: str | None = probed["backend"] if requested == backends.AUTO else requested
         self._record = record
         self._shaper: Shaper | None = None
-        self._guests: Shaper | None = None
-        self._reading = threading.RLock()  # taken before the other one
-        self._lock = threading.RLock()
+        self._guests = Guests()
         self._profile: Profile | None = None  # of the device file
         self._devices = ShapedDevices()
         self._restorer = Restorer(self._devices, self._lock, record)
@@ -141,7 +103,7 @@ class RunLinks:
         """The links of the device file as they are to be now."""
         return self.joined.of(self.deviation.of(profile))
 
-    @_alone
+    @alone
     def join(self, joined: Joined, across: Callable[[Collection[str]], Failures] | None) -> None:
         """Take over what is between lab hosts, for links that come into force from now on.
 
@@ -152,7 +114,7 @@ class RunLinks:
         self.joined = joined
         self._network.across = across
 
-    @_alone
+    @alone
     def apply(
         self, settings: RunSettings, names: Collection[str], running: Mapping[str, int], check: bool
     ) -> LinksAnswer:
@@ -196,7 +158,7 @@ class RunLinks:
         }
         return answer if unshaped is None else {**answer, "unshaped": unshaped}
 
-    @_alone
+    @alone
     def reapply(self, name: str, pid: int) -> str | None:
         """Connect and shape a restarted device whose link was in force. Return the reason if that failed.
 
@@ -288,11 +250,11 @@ class RunLinks:
         with self._reading:
             if self._shaper is None or self.failure is not None:
                 return {}
-            if self._guests is not None:
+            if self._guests:
                 return {}
             return self._restorer.restore(self._shaper, running)
 
-    @_alone
+    @alone
     def connect_guests(
         self, guests: Sequence[DeviceLink], sites: Mapping[str, str], namespaces: Mapping[str, str]
     ) -> None:
@@ -308,23 +270,14 @@ class RunLinks:
         """
         if self._shaper is None:
             raise LinkError("no link is in force")
-        self._guests = self._shaper.with_guests(guests, sites)
-        try:
-            failed = [result.failed for result in self._guests.apply(namespaces).values()]
-        except (OSError, programs.CommandError) as error:
-            failed = [str(error)]
-        if reason := next((one for one in failed if one is not None), None):
-            raise LinkError(reason)
+        self._guests.connect(self._shaper, guests, sites, namespaces)
 
-    @_alone
+    @alone
     def forget_guests(self, names: Iterable[str]) -> None:
         """Release them: their namespaces are about to end."""
-        if self._guests is not None:
-            for name in names:
-                self._guests.forget(name)
-            self._guests = None
+        self._guests.forget(names)
 
-    @_alone
+    @alone
     def forget(self, name: str) -> None:
         """Release a device whose process, and with it its interface, has ended.
 
@@ -334,7 +287,7 @@ class RunLinks:
         if self._shaper is not None and not self._passes_on:
             self._shaper.forget(name)
 
-    @_among_readers
+    @among_readers
     def count(self, running: Mapping[str, int], afresh: bool = False) -> dict[tuple[str, str], Tally]:
         """What has passed each shaped direction, by device and ``up`` or ``down``; empty if nothing passes any longer.
 
@@ -364,12 +317,12 @@ class RunLinks:
         except OSError:
             return {}  # which `failure` is about to say
 
-    @_among_readers
+    @among_readers
     def counters(self) -> dict[str, Any]:
         """Counters of the process that holds packets outside the kernel; empty if the kernel does all."""
         return self._shaper.counters() if self._shaper is not None else {}
 
-    @_alone
+    @alone
     def stop(self) -> None:
         """Stop: packets that pass through this agent stop, too."""
         if self._shaper is not None:

@@ -3,62 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Protocol
-
-from fedsim_runner.contract.agent_calls import LinkAnswer
 
 from .in_place import ITEMS, change_ends
 from .profile import DeviceLink, Profile
 from .protocol import Changed, Changes, Failures, Finish, LinkBackend, Settings
-from .root_qdisc import Qdisc
+from .results import Change, Result, Seen, describe, difference, same
 from .run_namespace import RunNamespace
 from .tally import Passed, Tally
 from .turns import Turns
 from .veth import Veths
 from .wiring import plan_wires
-
-
-@dataclass
-class Result:
-    """The result of shaping one device's link.
-
-    Attributes:
-        found: what is then in force of what was changed, for people.
-        late_s: by how much a change was late.
-    """
-
-    changed: bool = False
-    failed: str | None = None
-    diff: list[dict[str, str]] = field(default_factory=list)
-    found: str = ""
-    late_s: float = 0.0
-
-    def as_dict(self) -> LinkAnswer:
-        return {"changed": self.changed, "failed": self.failed, "diff": self.diff}
-
-
-@dataclass(frozen=True)
-class Change:
-    """A change of links whose time may still be to come.
-
-    Attributes:
-        devices: those whose links change.
-        see: returns what has become of it; to be called once, after its time, with or without a lock.
-        finish: returns what was changed, by device, from what ``see`` has returned.
-    """
-
-    devices: Collection[str]
-    see: Callable[[], list[Changed]]
-    finish: Callable[[list[Changed]], dict[str, Result]]
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A look at links: what is no longer as it was left, by device, and what a link that is so looks like."""
-
-    changed: Mapping[str, str]
-    traces: Mapping[str, object]
 
 
 class _Part(Protocol):
@@ -143,7 +99,7 @@ class Shaper:
         changes = self._compare(here, results, owners)
         for name, change in changes.items():
             results[name].changed = bool(change)
-            results[name].diff = [_difference(item, before, after) for item, (before, after) in change.items()]
+            results[name].diff = [difference(item, before, after) for item, (before, after) in change.items()]
         touched = {name: change for name, change in changes.items() if change}
         if check:
             return results
@@ -229,9 +185,9 @@ class Shaper:
         for name, change in changes.items():
             result = results[name]
             missing = {item: (found[name].get(item), after) for item, (_, after) in change.items()}
-            missing = {item: pair for item, pair in missing.items() if not _same(pair[1], pair[0])}
+            missing = {item: pair for item, pair in missing.items() if not same(pair[1], pair[0])}
             if missing and result.failed is None:
-                result.failed = f"the kernel did not keep what was set: {_describe(missing)}"
+                result.failed = f"the kernel did not keep what was set: {describe(missing)}"
             result.found = "; ".join(f"{item} {value or 'none'}" for item, value in found[name].items())
             result.late_s = late_s
             if result.failed is not None and self._applied.get(name) is wanted[name]:
@@ -265,7 +221,7 @@ class Shaper:
             return Seen({}, {})
         changes = self._compare(suspect, {name: Result() for name in suspect}, {})
         return Seen(
-            {name: _describe(change) for name, change in changes.items() if change},
+            {name: describe(change) for name, change in changes.items() if change},
             {name: traces[name] for name, change in changes.items() if not change},
         )
 
@@ -340,7 +296,7 @@ class Shaper:
             name: {
                 item: (active[name].get(item), value)
                 for item, value in self._planned[name].items()
-                if not _same(value, active[name].get(item))
+                if not same(value, active[name].get(item))
             }
             for name in namespaces
             if results[name].failed is None
@@ -349,7 +305,7 @@ class Shaper:
     def _read_back(self, namespaces: Mapping[str, str], results: Mapping[str, Result]) -> None:
         for name, change in self._compare(namespaces, results, {}).items():
             if change:
-                results[name].failed = f"the kernel did not keep what was set: {_describe(change)}"
+                results[name].failed = f"the kernel did not keep what was set: {describe(change)}"
 
 
 def _only(changes: Mapping[str, Changes], items: Collection[str], inside: bool) -> dict[str, Changes]:
@@ -359,16 +315,3 @@ def _only(changes: Mapping[str, Changes], items: Collection[str], inside: bool) 
         for name, change in changes.items()
     }
     return {name: change for name, change in chosen.items() if change}
-
-
-def _same(wanted: object, active: object) -> bool:
-    return wanted.matches(active) if isinstance(wanted, Qdisc) else wanted == active
-
-
-def _describe(change: Mapping[str, tuple[object, object]]) -> str:
-    entries = (_difference(item, before, after) for item, (before, after) in change.items())
-    return "; ".join(f"{entry['item']} is {entry['before']}, not {entry['after']}" for entry in entries)
-
-
-def _difference(item: str, before: object, after: object) -> dict[str, str]:
-    return {"item": item, "before": str(before or "none"), "after": str(after or "none")}

@@ -32,8 +32,8 @@ from fedsim_runner.contract.timeline import TimelineEntry, describe_change, in_d
 
 from ..host.background import Background
 from ..links.deviation import Deviation
+from ..links.results import Result
 from ..links.run_links import RunLinks
-from ..links.shaper import Result
 from ..run_settings import RunSettings
 from .devices import Devices
 from .found import describe_together

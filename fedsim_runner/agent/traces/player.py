@@ -15,7 +15,7 @@ from fedsim_runner.contract.errors import FedsimError
 from fedsim_runner.contract.link import Links
 from fedsim_runner.contract.link_variation import NEVER, Track, Variation, course_of
 
-from ..links.shaper import Result
+from ..links.results import Result
 from ..timeline.priority import gain_priority
 from .playback import Playback
 

@@ -9,7 +9,7 @@ import pytest
 
 from fedsim_runner.agent import commands, health
 from fedsim_runner.agent.host.network_container import Namespace
-from fedsim_runner.agent.links.run_links import NoNetworkError
+from fedsim_runner.agent.links.link_errors import NoNetworkError
 from fedsim_runner.agent.measuring.link_counters import HEADER
 from fedsim_runner.contract.paths import StateFolder
 

@@ -24,22 +24,20 @@ from ..root_qdisc import Qdisc
 from ..run_namespace import RunNamespace
 from ..tally import Passed, Tally
 from ..veth import DOWN, UP
-from . import rule_set
-from .arrivals import PACKETS_PER_S, Arrivals, Group, Senders, Uplink, Uplinks, link_data
+from .arrivals import PACKETS_PER_S, Arrivals, Group, Senders, Uplink, Uplinks
 from .crossings import Crossings
 from .departures import DEPARTURES, NAME, Departures
 from .needs import NFQUEUE, TBF
 from .overruns import Overruns
 from .packet_process import PacketProcess
+from .process_commands import all_senders, between, settings_of
 from .qdisc import Tbf
-from .queue_rule import IPTABLES_NFT, has_queue_rule, list_rules_arguments, queue_rule_arguments
+from .queue_rules import ABSENT, PRESENT, QueueRules
+from .sent_changes import Sent
 
 RULE, ARRIVALS = "queue rule", "arrivals"
 UPLINK, GROUP = "uplink", "reached by"
 PEERS = "senders elsewhere"  # the uplinks of devices on other lab hosts
-PRESENT, ABSENT = "present", "absent"
-#: The packet process changes so many directions before it looks after packets again, in less than a millisecond.
-CHANGES_AT_ONCE = 16
 
 
 class Backend(LinkBackend):
@@ -55,6 +53,7 @@ class Backend(LinkBackend):
 
     def __init__(self, probed: Mapping[str, Any]) -> None:
         self._iptables: str | None = probed.get("iptables")
+        self._rules = QueueRules(self._iptables)
         self._process: PacketProcess | None = None
         self._changes = 0
         self._counted = itertools.count(1)
@@ -64,7 +63,6 @@ class Backend(LinkBackend):
         self._edges: dict[tuple[str, str], tuple[str, str]] = {}  # what each direction of an edge is called
         self._here: dict[str, str] = {}  # addresses of this lab host's by name
         self._overruns = Overruns()
-        self._shown: dict[str, tuple[rule_set.RuleSet, str]] = {}
         self._network = RunNamespace()
         self._upward: dict[str, Any] = {}  # the uplinks of all devices, as the process takes them
 
@@ -124,11 +122,11 @@ class Backend(LinkBackend):
                 PEERS: peers if listens else None,
                 **departures,
             }
-        self._upward = {**_all_senders(senders), **_between(crossings)}
+        self._upward = {**all_senders(senders), **between(crossings)}
         return planned
 
     def read(self, namespaces: Mapping[str, str]) -> tuple[dict[str, Settings], Failures]:
-        rules, failed = in_each(namespaces, self._read_rule)
+        rules, failed = in_each(namespaces, self._rules.read)
         state = self._read_state()
         departures = None if state is None else self._read_departures(state)
         listening = {} if state is None else _arrivals(state, namespaces)
@@ -151,8 +149,8 @@ class Backend(LinkBackend):
         failed = self._set_arrivals(changes, namespaces)
 
         def change(name: str) -> None:
-            if RULE in changes[name] and self._iptables is not None:
-                programs.run([self._iptables, *queue_rule_arguments(changes[name][RULE] == PRESENT)])
+            if RULE in changes[name]:
+                self._rules.set(changes[name][RULE])
 
         _, also_failed = in_each({name: namespaces[name] for name in changes}, change)
         return {**failed, **also_failed, **self._set_departures(changes)}
@@ -165,30 +163,17 @@ class Backend(LinkBackend):
             or any(None in p for p in pairs)
         ):
             return super().change(changes, namespaces, due_s, turn)
-        ups: dict[str, Any] = {}
-        downs: dict[str, Any] = {}
-        groups: Mapping[str, str] | None = None
-        for name, change in changes.items():
-            for before, after in change.values():
-                if isinstance(after, Uplink):
-                    ups[self._here[name]] = link_data(after.link)
-                elif isinstance(after, Arrivals):
-                    downs[name] = _settings(after)
-                elif isinstance(after, Group):
-                    groups = after.senders.groups
-                elif isinstance(before, Senders) and isinstance(after, Senders):
-                    ups |= after.changed_from(before)
-                    groups = after.of_all.groups
+        sent = Sent.of(changes, self._here)
         self._changes += 1
-        number, sent = self._changes, {"ups": ups, "devices": downs}
+        number = self._changes
         try:
-            self._process.change(_change_commands({"op": "change", "number": number, "at": due_s}, ups, downs, groups))
+            self._process.change(sent.commands({"op": "change", "number": number, "at": due_s}))
         except OSError as error:
             ended = Changed({}, dict.fromkeys(changes, str(error)))
             return lambda: ended
         return lambda: self._changed(number, changes, sent)
 
-    def _changed(self, number: int, changes: Mapping[str, Changes], sent: Mapping[str, Mapping[str, Any]]) -> Changed:
+    def _changed(self, number: int, changes: Mapping[str, Changes], sent: Sent) -> Changed:
         assert self._process is not None
         try:
             answer = self._process.see_change(number)
@@ -196,37 +181,14 @@ class Backend(LinkBackend):
             return Changed({}, dict.fromkeys(changes, str(error)))
         finally:
             self._orders = next(self._counted)
-        found = {name: self._found(name, change, answer, sent) for name, change in changes.items()}
+        found = {name: sent.found(name, self._here[name], change, answer) for name, change in changes.items()}
         return Changed(found, answer["failed"], answer["late_s"])
 
-    def _found(
-        self, name: str, change: Changes, answer: Mapping[str, Any], sent: Mapping[str, Mapping[str, Any]]
-    ) -> Settings:
-        """What the packet process has said that it has now of what was to change of a device."""
-        found: dict[str, object] = {}
-        address = self._here[name]
-        for item, (_, after) in change.items():
-            kind, key = ("ups", address) if isinstance(after, Uplink) else ("devices", name)
-            if isinstance(after, Group):
-                groups = after.senders.groups if answer["groups"] is None else answer["groups"]
-                found[item] = Group(groups.get(address, ""), after.senders)
-            elif key in answer["failed"]:
-                continue
-            elif answer[kind].get(key, sent[kind].get(key)) == sent[kind].get(key):
-                found[item] = after  # where it says nothing, a later change has come before this one
-            elif isinstance(after, Uplink):
-                found[item] = Uplink(Link.from_dict(answer["ups"][address]), after.senders)
-            elif isinstance(after, Arrivals):
-                found[item] = Arrivals.parse(answer["devices"][name], after.senders, after.crossings)
-            else:
-                found[item] = after
-        return found
-
     def trace(self) -> object:
-        return None if self._iptables is None else rule_set.trace(self._iptables)
+        return self._rules.trace()
 
     def forget(self, device: str) -> None:
-        self._shown.pop(device, None)
+        self._rules.forget(device)
         if self._process is not None:
             with contextlib.suppress(OSError):  # the packet process has ended and holds nothing
                 self._order({"op": "set", "devices": {device: None}})
@@ -274,24 +236,6 @@ class Backend(LinkBackend):
         if self._process is not None:
             self._process.stop()
 
-    def _read_rule(self, name: str) -> str:
-        if self._iptables is None:
-            return ABSENT
-        # The older interface to the kernel does not count its changes.
-        found = rule_set.read_rule_set() if self._iptables == IPTABLES_NFT else None
-        if found is None:
-            return self._list_rule()
-        if found.untouched:
-            return ABSENT
-        shown = self._shown.get(name)
-        if shown is None or shown[0] != found:
-            shown = self._shown[name] = found, self._list_rule()
-        return shown[1]
-
-    def _list_rule(self) -> str:
-        assert self._iptables is not None
-        return PRESENT if has_queue_rule(programs.run([self._iptables, *list_rules_arguments()])) else ABSENT
-
     def _read_state(self) -> dict[str, Any] | None:
         """The packet process's state; None if there is none."""
         if self._process is None:
@@ -332,10 +276,10 @@ class Backend(LinkBackend):
             for item, value in change.items():
                 if item in (UPLINK, GROUP, PEERS):
                     senders = value.senders if isinstance(value, Uplink | Group) else value
-                    command |= _all_senders(senders if isinstance(senders, Senders) else Senders({}))
+                    command |= all_senders(senders if isinstance(senders, Senders) else Senders({}))
                 elif isinstance(value, Arrivals):
-                    command |= {**_all_senders(value.senders), **_between(value.crossings)}
-                    devices[name] = {"netns": namespaces[name], **_settings(value)}
+                    command |= {**all_senders(value.senders), **between(value.crossings)}
+                    devices[name] = {"netns": namespaces[name], **settings_of(value)}
                 elif item == ARRIVALS:
                     devices[name] = None
         if len(command) + len(devices) == 2 or (self._process is None and not any(devices.values())):
@@ -362,40 +306,3 @@ def _arrivals(state: Mapping[str, Any], namespaces: Mapping[str, str]) -> dict[s
         if one["namespace"] == [status.st_dev, status.st_ino]:
             listening[name] = Arrivals.parse(one, senders, crossings)
     return listening
-
-
-def _change_commands(
-    head: Mapping[str, Any], ups: Mapping[str, Any], devices: Mapping[str, Any], groups: Mapping[str, str] | None
-) -> Iterator[dict[str, Any]]:
-    """The parts of a change, each so short that the packets of others go on being in time."""
-    if groups is not None:
-        yield {**head, "ups": {}, "devices": {}, "groups": groups}
-    every = [("ups", *item) for item in ups.items()] + [("devices", *item) for item in devices.items()]
-    for start in range(0, len(every), CHANGES_AT_ONCE):
-        command: dict[str, Any] = {**head, "ups": {}, "devices": {}}
-        for kind, name, values in every[start : start + CHANGES_AT_ONCE]:
-            command[kind][name] = values
-        yield command
-
-
-def _all_senders(senders: Senders) -> dict[str, Any]:
-    """What concerns senders, of all of the run, as the packet process takes it."""
-    everyone = senders.of_all
-    return {"seed": everyone.seed, "ups": everyone.ups, "groups": everyone.groups, "ways_us": everyone.ways_us}
-
-
-def _between(crossings: Crossings) -> dict[str, Any]:
-    """What lies between sites, as the packet process takes it."""
-    return {"sites": crossings.sites, "edges": crossings.edges, "hops": crossings.hops}
-
-
-def _settings(arrivals: Arrivals) -> dict[str, Any]:
-    """The settings of one device as the packet process takes them."""
-    return {
-        "address": arrivals.address,
-        "down": link_data(arrivals.down),
-        "maxlen": arrivals.queue_packets,
-        "gso": not arrivals.single_packets,
-        "site": arrivals.site,
-        "guest": arrivals.guest,
-    }

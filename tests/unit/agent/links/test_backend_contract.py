@@ -18,12 +18,15 @@ from fedsim_runner.agent.links.deviation import Deviation
 from fedsim_runner.agent.links.netem import backend as netem
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
 from fedsim_runner.agent.links.protocol import LinkBackend
+from fedsim_runner.agent.links.results import Result
 from fedsim_runner.agent.links.run_namespace import RunNamespace
-from fedsim_runner.agent.links.shaper import Result, Shaper
+from fedsim_runner.agent.links.scheduling import NICE
+from fedsim_runner.agent.links.shaper import Shaper
 from fedsim_runner.agent.links.userspace import backend as userspace
 from fedsim_runner.agent.links.userspace import nfqueue
 from fedsim_runner.agent.links.userspace.backend import RULE
-from fedsim_runner.agent.links.userspace.packets import Packets
+from fedsim_runner.agent.links.userspace.holdings import Holdings
+from fedsim_runner.agent.links.userspace.orders import Orders
 from fedsim_runner.agent.links.veth import DOWN, UP, Veths
 from fedsim_runner.agent.links.wiring import end_name, plan_wires
 from fedsim_runner.contract.gilbert_elliott import GilbertElliott
@@ -71,7 +74,7 @@ class PacketsHere:
     """The userspace back end's packet process as an object in the test's process."""
 
     def __init__(self) -> None:
-        self._packets = Packets()
+        self._orders = Orders(Holdings(), NICE)
         self._ended: str | None = None
 
     def failure(self) -> str | None:
@@ -79,13 +82,13 @@ class PacketsHere:
 
     def change(self, parts: Iterable[Mapping[str, Any]]) -> None:
         for part in parts:
-            assert self._packets.obey(json.loads(json.dumps(part))) is None
+            assert self._orders.obey(json.loads(json.dumps(part))) is None
 
     def see_change(self, number: int) -> dict[str, Any]:
         return self.ask({"op": "changed", "number": number})
 
     def ask(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(json.dumps(self._packets.obey(json.loads(json.dumps(command)))))
+        answer: dict[str, Any] = json.loads(json.dumps(self._orders.obey(json.loads(json.dumps(command)))))
         return answer
 
     def stop(self) -> None:

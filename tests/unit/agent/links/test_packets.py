@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from fedsim_runner.agent.links import netns
-from fedsim_runner.agent.links.userspace import nfqueue, packets
+from fedsim_runner.agent.links.commands import Commands
+from fedsim_runner.agent.links.userspace import nfqueue, orders, packets
 from fedsim_runner.agent.links.userspace.arrivals import Senders
-from fedsim_runner.agent.links.userspace.commands import Commands
 from fedsim_runner.agent.links.userspace.packets import Packets
 from fedsim_runner.contract.link import Link
 
@@ -50,6 +50,7 @@ class Bench:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock = Clock()
         monkeypatch.setattr(packets, "time", self.clock)
+        monkeypatch.setattr(orders, "time", self.clock)
         self.packets = Packets()
         self.kernel, channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         channel.setblocking(False)
@@ -80,14 +81,14 @@ class Bench:
         )
 
     def ask(self, command: dict[str, Any]) -> dict[str, Any]:
-        answer = self.packets.obey(command)
+        answer = self.packets._orders.obey(command)
         assert answer is not None
         return answer
 
     def change(self, number: int = 1, at_s: float = 0.0, **values: Any) -> None:
         """Send a change that is due then."""
         part = {"op": "change", "number": number, "at": at_s, "ups": {}, "devices": {}, **values}
-        assert self.packets.obey(part) is None, "it is not answered"
+        assert self.packets._orders.obey(part) is None, "it is not answered"
 
     def changed(self, number: int = 1) -> dict[str, Any]:
         return self.ask({"op": "changed", "number": number})
@@ -104,7 +105,7 @@ class Bench:
 
     def work(self, seconds: float = 0.0) -> list[tuple[int, int]]:
         """Have the process look at what is there and, for so long, at what becomes due; return its decisions."""
-        (queue,) = self.packets._queues.values()
+        (queue,) = self.packets._held.queues.values()
         self.packets._receive(queue)
         until = self.clock.now + seconds
         self.packets._release()
@@ -193,7 +194,7 @@ def test_what_measures_edges_is_at_a_site_as_long_as_it_has_a_queue(bench: Bench
     edge = Link(None, 40_000)
     answer = bench.set(Link(), Link(), edge=edge, guest="10.0.1.1")
     assert answer["sites"] == {SENDER: "there"} and answer["devices"]["a"]["guest"] == "10.0.1.1"
-    sites = bench.packets._edges.sites
+    sites = bench.packets._held.edges.sites
     assert sites[socket.inet_aton("10.0.1.1")] == "here" and len(sites) == 2
     bench.ask({"op": "set", "devices": {"a": None}})
     assert list(sites) == [socket.inet_aton(SENDER)]
@@ -321,7 +322,7 @@ def test_values_change_while_packets_are_on_their_way(bench: Bench, monkeypatch:
     bench.set(Link(None, 30_000), Link(None, 5_000))
     bench.arrive(1)
     bench.work()
-    (queue,) = bench.packets._queues.values()
+    (queue,) = bench.packets._held.queues.values()
     down = {"address": RECEIVER, "down": Link(None, 9_000).as_dict(), "maxlen": 20, "gso": False}
     down |= {"site": None, "guest": None}
     ups = {SENDER: Link(None, 1_000).as_dict()}
@@ -329,7 +330,7 @@ def test_values_change_while_packets_are_on_their_way(bench: Bench, monkeypatch:
     answer = bench.changed()
     assert answer["ups"] == ups and answer["devices"] == {"a": down}
     assert answer["failed"] == {"b": "the packet process has no queue of it"}
-    assert retuned == [(20, False)] and list(bench.packets._queues.values()) == [queue], (
+    assert retuned == [(20, False)] and list(bench.packets._held.queues.values()) == [queue], (
         "the same queue, with more room"
     )
     bench.arrive(2)
@@ -391,13 +392,13 @@ def test_a_change_takes_place_at_its_time_unless_a_later_one_did_before(bench: B
     first, second = Link(None, 1_000).as_dict(), Link(None, 2_000).as_dict()
     bench.change(1, 100.5, ups={SENDER: first})
     bench.change(2, 100.2, ups={"10.0.0.9": first})
-    due = bench.packets._due
+    due = bench.packets._orders._due
     assert due.next_s == 100.2 and due.take(100.1) is None
 
     def pass_until(now: float) -> Mapping[str, Any]:
         bench.clock.now = now
         while part := due.take(now):
-            bench.packets._change(part)
+            bench.packets._orders._change(part)
         found: dict[str, Any] = bench.ask({"op": "state"})["ups"]
         return found
 
@@ -421,7 +422,7 @@ def test_who_asks_for_a_change_before_its_time_has_it_carried_out(bench: Bench) 
     for address in (SENDER, "10.0.0.9"):
         bench.change(1, 200.0, ups={address: near})
     assert bench.changed(1)["ups"] == {SENDER: near, "10.0.0.9": near}
-    assert bench.packets._due.next_s is None
+    assert bench.packets._orders._due.next_s is None
 
 
 def test_commands_of_one_channel_come_before_those_of_others_and_packets_after_each(

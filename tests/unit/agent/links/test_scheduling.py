@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fedsim_runner.agent.links.userspace import scheduling
-from fedsim_runner.agent.links.userspace.scheduling import NICE, REAL_TIME, WEIGHT, Rest, gain_priority
+from fedsim_runner.agent.links import scheduling
+from fedsim_runner.agent.links.scheduling import NICE, REAL_TIME, WEIGHT, Rest, gain_priority
 
 
 def test_it_rests_whatever_there_is_to_do() -> None:

@@ -10,8 +10,9 @@ from typing import Any, cast
 import pytest
 
 from fedsim_runner.agent.host.samples import Sampler
+from fedsim_runner.agent.links.link_errors import LinkError
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
-from fedsim_runner.agent.links.run_links import LinkError, RunLinks
+from fedsim_runner.agent.links.run_links import RunLinks
 from fedsim_runner.agent.measuring import link_check
 from fedsim_runner.agent.measuring.findings import describe_link
 from fedsim_runner.agent.measuring.guests import Guest, beyond, free_address

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from fedsim_runner.agent.links.deviation import Deviation
-from fedsim_runner.agent.links.run_links import LinkError
-from fedsim_runner.agent.links.shaper import Result
+from fedsim_runner.agent.links.link_errors import LinkError
+from fedsim_runner.agent.links.results import Result
 from fedsim_runner.agent.run_settings import RunSettings, read_run_settings
 from fedsim_runner.agent.timeline import timeline
 from fedsim_runner.agent.timeline.devices import DeviceError

@@ -20,7 +20,7 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
-from ...host.cgroup_folders import MOUNTS, V2, cgroup_folders
+from ..host.cgroup_folders import MOUNTS, V2, cgroup_folders
 
 REAL_TIME, WEIGHT, NICE = "real-time", "cpu weight", "nice"
 

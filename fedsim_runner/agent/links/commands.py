@@ -1,4 +1,4 @@
-"""Commands to the packet process on one channel: JSON lines, and an answer to each that has one."""
+"""Commands to a process of the agent on one channel: JSON lines, and an answer to each that has one."""
 
 from __future__ import annotations
 

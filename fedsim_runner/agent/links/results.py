@@ -1,0 +1,69 @@
+"""What becomes of links: the result of shaping one, a change under way, a look at them, and differences in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+
+from fedsim_runner.contract.agent_calls import LinkAnswer
+
+from .protocol import Changed
+from .root_qdisc import Qdisc
+
+
+@dataclass
+class Result:
+    """The result of shaping one device's link.
+
+    Attributes:
+        found: what is then in force of what was changed, for people.
+        late_s: by how much a change was late.
+    """
+
+    changed: bool = False
+    failed: str | None = None
+    diff: list[dict[str, str]] = field(default_factory=list)
+    found: str = ""
+    late_s: float = 0.0
+
+    def as_dict(self) -> LinkAnswer:
+        return {"changed": self.changed, "failed": self.failed, "diff": self.diff}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of links whose time may still be to come.
+
+    Attributes:
+        devices: those whose links change.
+        see: returns what has become of it; to be called once, after its time, with or without a lock.
+        finish: returns what was changed, by device, from what ``see`` has returned.
+    """
+
+    devices: Collection[str]
+    see: Callable[[], list[Changed]]
+    finish: Callable[[list[Changed]], dict[str, Result]]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A look at links: what is no longer as it was left, by device, and what a link that is so looks like."""
+
+    changed: Mapping[str, str]
+    traces: Mapping[str, object]
+
+
+def same(wanted: object, active: object) -> bool:
+    """Whether a setting is as wanted, up to rounding in the kernel's units."""
+    return wanted.matches(active) if isinstance(wanted, Qdisc) else wanted == active
+
+
+def describe(change: Mapping[str, tuple[object, object]]) -> str:
+    """What differs of a device's settings, as item -> (active, wanted), for people."""
+    entries = (difference(item, before, after) for item, (before, after) in change.items())
+    return "; ".join(f"{entry['item']} is {entry['before']}, not {entry['after']}" for entry in entries)
+
+
+def difference(item: str, before: object, after: object) -> dict[str, str]:
+    """One of these differences as the agent's answers have it."""
+    return {"item": item, "before": str(before or "none"), "after": str(after or "none")}
