@@ -3,8 +3,9 @@
     python -m benchmarks.event_times [--devices N] [--busy N] [--times N] [--seconds S] [--backend NAME]
 
 As root, without Docker: the agent's own parts on devices in namespaces, while a loop looks at all links as the agent's
-does. All links are shaped, and again when nothing differs, before the busy processes start. Then each kind of event
-takes place so many times, and at last all links follow a trace with five steps a second.
+does. All links are shaped, and again when nothing differs, before the busy processes start; where the kernel shapes
+them, it is then measured how long it takes to change all of their qdiscs if a process does nothing else. Then each kind
+of event takes place so many times, and at last all links follow a trace with five steps a second.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from fedsim_runner.contract.link_variation import Track, Variation
 from fedsim_runner.contract.timeline import LinkChange, TimelineEntry
 from tests.lab.rig import rig
 
+from .link_figures.bare_changes import measure
 from .link_figures.children import fork
 from .tables import Limit, print_limits, print_table
 
@@ -73,6 +75,11 @@ def main() -> None:
         try:
             shaped_s = [_seconds(lambda: links.apply(settings, names, running, False)) for _ in range(2)]
             links.restore(running)
+            where = {name: f"/proc/{pid}/ns/net" for name, pid in running.items()}
+            slow = Link(2 * MBIT, 50_000)
+            slower = [replace(one, up=slow, down=slow) for one in settings.links.devices]
+            other = replace(settings.links, devices=slower)
+            bare = measure(links.backend, settings.links, other, names[1:], where, str(lab.network.path))
             with _busy(options.busy), _looking_at(links, running):
                 late: Late = {}
                 for kind, devices, entry in _kinds(names):
@@ -83,6 +90,12 @@ def main() -> None:
         finally:
             links.stop()
     print_table("links of all devices", ("", "s"), [["shaped", shaped_s[0]], ["again", shaped_s[1]]])
+    if bare is not None:
+        print_table(
+            f"changes of the {bare.qdiscs} qdiscs of all clients' links, made by a process alone, in ms",
+            ("", "most"),
+            [["one request for each", bare.one_s * 1e3], ["all requests of a change", bare.all_s * 1e3]],
+        )
     rows = [[what, statistics.median(some) * 1e3, max(some) * 1e3] for what, some in late.items()]
     print_table("events: late, in ms", ("event", "median", "most"), rows)
     columns = ("changes", "latest, in ms", "CPU, in % of a core")
@@ -198,7 +211,7 @@ def _vary(links: RunLinks, settings: RunSettings, seconds: float) -> tuple[int, 
     found: list[events.Event] = []
 
     def change(now: Mapping[str, Links], due_s: float) -> Callable[[], Mapping[str, Result]]:
-        return links.begin_change(lambda one: replace(one, varied={**one.varied, **now}), due_s)
+        return links.begin_change(lambda one: replace(one, varied={**one.varied, **now}), due_s, reads_back=False)
 
     player = Player(change, found.append)
     variations = {
@@ -206,7 +219,7 @@ def _vary(links: RunLinks, settings: RunSettings, seconds: float) -> tuple[int, 
         for number, device in enumerate(settings.links.devices)
     }
     before = time.process_time()
-    player.begin(time.time(), variations, {"t": track}, 1)
+    player.begin(time.time(), variations, {"t": track}, 1, links.packets_wait_here)
     time.sleep(seconds)
     player.stop()
     varied = found[-1]

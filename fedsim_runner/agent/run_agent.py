@@ -363,11 +363,20 @@ class Agent:
         """Have links vary as planned, from the opening of the gate to the end of the course."""
         if self._gatekeeper.open_at is not None and self._is_course_on():
             settings = self._settings
-            self._player.begin(self._gatekeeper.open_at, settings.variations, settings.tracks, settings.links.seed)
+            self._player.begin(
+                self._gatekeeper.open_at,
+                settings.variations,
+                settings.tracks,
+                settings.links.seed,
+                self._links.packets_wait_here,
+            )
 
     def _vary(self, links: Mapping[str, Links], due_s: float) -> Callable[[], Mapping[str, Result]]:
         """Have links be these at a time of the monotonic clock, where no event says otherwise."""
-        return self._links.begin_change(lambda now: dataclasses.replace(now, varied={**now.varied, **links}), due_s)
+        # Of traces, the journal has only how many steps were made, and what failed.
+        return self._links.begin_change(
+            lambda now: dataclasses.replace(now, varied={**now.varied, **links}), due_s, reads_back=False
+        )
 
     def _fail(self, device: str | None, reason: str) -> None:
         """End the course, if one runs, for a reason from outside it."""

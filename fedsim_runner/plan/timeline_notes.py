@@ -6,19 +6,22 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from ..contract import units
+from ..contract.link import Link, Links
 from ..contract.timeline import LEAST_RATE_BPS, TimelineEntry, covers, describe_time, links_with
 from ..spec.experiment import Experiment
 from .model import PlacedDevice
 from .names import join_names
 from .placement_error import PlacementError
+from .varying_links import LONG_QUEUE_S, empties_s, keep_old_rate
 
 #: Actions with which a participant reports nothing any longer, and the one that ends each.
 _SILENT = {"freeze": "thaw", "partition": "heal"}
 
 
 def describe_timeline(experiment: Experiment) -> Iterator[str]:
-    """Notes on events that leave nothing of a link, or cost clients."""
+    """Notes on events that leave nothing of a link, that queues outlast, or that cost clients."""
     yield from _fully_loaded(experiment)
+    yield from _outlasted(experiment)
     events = [entry for entry in experiment.timeline if not entry.of_availability]
     for entry in events:
         clients = [name for name in entry.devices if name != experiment.server.name]
@@ -82,3 +85,32 @@ def _fully_loaded(experiment: Experiment) -> Iterator[str]:
 
 def _is_over(entry: TimelineEntry, at_s: float) -> bool:
     return entry.at_s is not None and entry.duration_s is not None and entry.at_s + entry.duration_s <= at_s
+
+
+def _outlasted(experiment: Experiment) -> Iterator[str]:
+    """Name events that raise the rate of a link whose queue, full at the lower rate, takes long to empty."""
+    keeping = keep_old_rate(experiment)
+    by_name = {device.name: device.network.links for device in experiment.devices}
+    named: list[str] = []
+    long: list[tuple[float, str]] = []
+    for entry in experiment.timeline if keeping else ():
+        slow = [(link, name) for name in entry.devices for link in _raised_from(by_name[name], entry)]
+        if found := [(empties_s(link), name) for link, name in slow if empties_s(link) > LONG_QUEUE_S]:
+            named.append(f"event {entry.number} ({describe_time(entry)})")
+            long += found
+    if long:
+        yield (
+            f"{join_names(named)}: with back end {join_names(keeping)}, what waits when the rate of "
+            f"{join_names(sorted({name for _, name in long}))} rises still leaves at the old one, which takes a full "
+            f"queue {max(long)[0]:.2g} s"
+        )
+
+
+def _raised_from(planned: Links, entry: TimelineEntry) -> Iterator[Link]:
+    """The directions of a link as they are before the beginning or the end of an entry gives them a higher rate."""
+    during = links_with(planned, [entry])
+    for before, after in ((planned.up, during.up), (planned.down, during.down)):
+        if before.rate_bps is not None and (after.rate_bps is None or after.rate_bps > before.rate_bps):
+            yield before
+        elif after.rate_bps is not None and before.rate_bps != after.rate_bps and entry.duration_s is not None:
+            yield after

@@ -56,17 +56,26 @@ def describe_varying_links(experiment: Experiment, placed: Sequence[PlacedDevice
             continue
         key = (_describe_how(item.device, experiment.tracks), _describe_rates(item.device, experiment.tracks))
         groups.setdefault(key, []).append(item.device.name)
-        if any(_empties_s(link) > LONG_QUEUE_S for link in _all_links(item.device, experiment.tracks)):
+        if any(empties_s(link) > LONG_QUEUE_S for link in _all_links(item.device, experiment.tracks)):
             long.append(item.device.name)
     for (how, rates), names in groups.items():
         yield f"{join_names(names)}: the link {how}{rates}; tables and times here count with its means"
-    allowed = [one for one in backends.load_all() if experiment.link_backend in (backends.AUTO, one.name)]
-    keeping = [backend.name for backend in allowed if not backend.reschedules]
-    if long and keeping:
+    if long and (keeping := keep_old_rate(experiment)):
         yield (
             f"{join_names(long)}: at the lowest rate a full queue takes more than {LONG_QUEUE_S:g} s to empty, and "
             f"with back end {join_names(keeping)}, what is in it when the rate rises still leaves at the old one"
         )
+
+
+def keep_old_rate(experiment: Experiment) -> list[str]:
+    """The back ends, of those that may shape the links, with which what waits when a rate changes leaves at the old."""
+    allowed = [one for one in backends.load_all() if experiment.link_backend in (backends.AUTO, one.name)]
+    return [backend.name for backend in allowed if not backend.reschedules]
+
+
+def empties_s(link: Link) -> float:
+    """Seconds that a link's full queue takes to empty."""
+    return 0.0 if link.rate_bps is None else buffer_bytes(link.rate_bps, link.queue) * 8 / link.rate_bps
 
 
 def varying_as_dict(device: Device, experiment: Experiment) -> dict[str, Any] | None:
@@ -118,10 +127,6 @@ def _describe_rates(device: Device, tracks: Mapping[str, Track]) -> str:
 
 def _all_links(device: Device, tracks: Mapping[str, Track]) -> list[Link]:
     return [link for links in links_during(device.network, tracks) for link in (links.up, links.down)]
-
-
-def _empties_s(link: Link) -> float:
-    return 0.0 if link.rate_bps is None else buffer_bytes(link.rate_bps, link.queue) * 8 / link.rate_bps
 
 
 def _short(bps: int) -> str:

@@ -33,6 +33,7 @@ def test_what_passes_follows_a_trace_with_two_rates(backend: str, probed: dict[s
         profile = replace(profile, later=later)
         shaper.set_profile(profile, chosen)
         apply(shaper, lab)
+        shaper.prepare_for_changes(lab.namespaces)
         lab.burst("a", "b", 10, 1200, SLOW)
 
         def change(links: Mapping[str, Links], due_s: float) -> Callable[[], Mapping[str, Result]]:
@@ -46,7 +47,7 @@ def test_what_passes_follows_a_trace_with_two_rates(backend: str, probed: dict[s
 
         player = Player(change, said.append)
         begun = time.monotonic()
-        player.begin(time.time(), {"a": variation}, tracks, seed=1)
+        player.begin(time.time(), {"a": variation}, tracks, seed=1, packets_wait_here=True)
         try:
             arrived = lab.burst("a", "b", 3600, 1200, 12 * MBIT)
         finally:

@@ -7,9 +7,12 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 _HEADER = struct.Struct("=IHHII")  # length, kind, flags, sequence, port
 _ATTRIBUTE = struct.Struct("=HH")  # length, kind
+
+_INDEX, _PLACE = struct.Struct("=i"), 4  # an interface's number in the body of what is about one
 
 _ERROR, _DONE = 2, 3
 _REQUEST, _ACK = 0x1, 0x4
@@ -65,6 +68,39 @@ class Request:
         flags = _REQUEST | self.flags | (_ACK if is_last else 0)
         head = _HEADER.pack(_HEADER.size + len(self.body), self.kind, flags, number, 0)
         return head + self.body + bytes(-len(self.body) % 4)
+
+
+@dataclass(frozen=True)
+class Form:
+    """A request about an interface whose number is not yet known: hundreds change alike.
+
+    Attributes:
+        head, tail: of the body, before and after the number.
+    """
+
+    kind: int
+    flags: int
+    head: bytes
+    tail: bytes
+
+    @classmethod
+    def of(cls, request: Request) -> Form:
+        """That of a request, whatever the number of its interface is."""
+        return cls(request.kind, request.flags, request.body[:_PLACE], request.body[_PLACE + _INDEX.size :])
+
+    def at(self, index: int) -> Request:
+        """The request for the interface of this number."""
+        return Request(self.kind, self.flags, self.head + _INDEX.pack(index) + self.tail)
+
+    def as_list(self) -> list[Any]:
+        """It as JSON data."""
+        return [self.kind, self.flags, self.head.hex(), self.tail.hex()]
+
+    @classmethod
+    def from_list(cls, listed: Sequence[Any]) -> Form:
+        """The reverse of :meth:`as_list`."""
+        kind, flags, head, tail = listed
+        return cls(kind, flags, bytes.fromhex(head), bytes.fromhex(tail))
 
 
 def ask_all(requests: Sequence[Request], channel: socket.socket) -> dict[int, OSError]:

@@ -27,18 +27,22 @@ TICK_S = 64e-9  # in which the kernel keeps the time that a burst takes at its r
 Shown = Mapping[tuple[int, int], tuple[str, bytes]]
 
 
-def qdisc_change(index: int, handle: int, parent: int, kind: str, options: bytes) -> netlink.Request:
+def form(kind: int, flags: int, handle: int, parent: int, info: int, attributes: bytes) -> netlink.Form:
+    """That of a request whose message begins with struct tcmsg."""
+    return netlink.Form.of(netlink.Request(kind, flags, _MESSAGE.pack(0, 0, handle, parent, info) + attributes))
+
+
+def qdisc_change(handle: int, parent: int, kind: str, options: bytes) -> netlink.Form:
     """The request to change a qdisc in place.
 
     Args:
-        index: the interface's number.
         handle: the qdisc's; 0: whatever it is.
         parent: what it is below.
         kind: it is of this kind.
         options: in the kernel's own form.
     """
     named = netlink.attribute(_KIND, kind.encode() + b"\0") + netlink.attribute(_OPTIONS, options)
-    return netlink.Request(_NEWQDISC, 0, _MESSAGE.pack(0, index, handle, parent, 0) + named)
+    return form(_NEWQDISC, 0, handle, parent, 0, named)
 
 
 def show(channel: socket.socket) -> Shown:

@@ -28,7 +28,7 @@ class Qdisc(ABC):
         """
         return [["qdisc", "replace", "dev", interface, "root", self.kind, *self.arguments()]]
 
-    def requests(self, index: int, before: object) -> list[netlink.Request] | None:
+    def forms(self, before: object) -> Sequence[netlink.Form] | None:
         """What changes the root qdisc ``before`` of an interface to this one in place, without losing what waits in it.
 
         None: the two cannot be changed into each other.

@@ -103,6 +103,16 @@ def ports() -> dict[str, tuple[int, bool, int | None]]:
     return found
 
 
+def indexes(channel: socket.socket) -> dict[str, int]:
+    """The numbers of all interfaces of a channel's namespace, by name."""
+    wanted = _LINK.pack(0, 0, 0, 0, 0) + netlink.attribute(_IFLA_EXT_MASK, struct.pack("=I", _SKIP_STATISTICS))
+    found = {}
+    for reply in netlink.ask(_GETLINK, netlink.DUMP, wanted, channel):
+        name = next(value for kind, value in netlink.attributes(reply[_LINK.size :]) if kind == _IFLA_IFNAME)
+        found[name.rstrip(b"\0").decode()] = int(_LINK.unpack_from(reply)[2])
+    return found
+
+
 def delete_interface(index: int) -> None:
     """Delete an interface, with a veth's other end."""
     netlink.ask(_DELLINK, 0, _LINK.pack(0, 0, index, 0, 0))
@@ -127,17 +137,29 @@ def set_segments(index: int, most: int) -> None:
 
 def set_bridge(index: int, bridge: int | None) -> None:
     """Make an interface a port of the bridge of this number, and of no other; None: of none."""
+    _ask(bridge_form(bridge).at(index))
+
+
+def bridge_form(bridge: int | None) -> netlink.Form:
+    """The form of the request of :func:`set_bridge`."""
     master = netlink.attribute(_IFLA_MASTER, struct.pack("=I", bridge or 0))
-    netlink.ask(_NEWLINK, 0, _LINK.pack(0, 0, index, 0, 0) + master)
+    return netlink.Form.of(netlink.Request(_NEWLINK, 0, _LINK.pack(0, 0, 0, 0, 0) + master))
 
 
 def set_up(index: int) -> None:
     """Bring an interface up; it gets no IPv6 address of its own accord."""
+    for form in up_forms():
+        _ask(form.at(index))
+
+
+def up_forms() -> list[netlink.Form]:
+    """The forms of the requests of :func:`set_up`."""
+    requests = [netlink.Request(_NEWLINK, 0, _LINK.pack(0, 0, 0, _UP, _UP))]
     if has_ipv6():
         mode = netlink.attribute(_IFLA_INET6_ADDR_GEN_MODE, bytes([_GEN_MODE_NONE]))
         per_family = netlink.attribute(_IFLA_AF_SPEC, netlink.attribute(socket.AF_INET6, mode))
-        netlink.ask(_NEWLINK, 0, _LINK.pack(0, 0, index, 0, 0) + per_family)
-    netlink.ask(_NEWLINK, 0, _LINK.pack(0, 0, index, _UP, _UP))
+        requests.insert(0, netlink.Request(_NEWLINK, 0, _LINK.pack(0, 0, 0, 0, 0) + per_family))
+    return [netlink.Form.of(request) for request in requests]
 
 
 def addresses(index: int) -> list[str]:
@@ -209,6 +231,10 @@ def _address_body(index: int, address: str) -> bytes:
 def _neighbour_body(index: int, address: str) -> bytes:
     head = _NEIGHBOUR.pack(socket.AF_INET, index, _PERMANENT, 0, 0)
     return head + netlink.attribute(_NDA_DST, ipaddress.IPv4Address(address).packed)
+
+
+def _ask(request: netlink.Request) -> None:
+    netlink.ask(request.kind, request.flags, request.body)
 
 
 def _bytes(mac: str) -> bytes:

@@ -74,6 +74,11 @@ class RunLinks(Locked):
         return None if self.unshaped is not None else self._backend
 
     @property
+    def packets_wait_here(self) -> bool:
+        """Whether packets are passed by a process of this agent, and wait until it gets to run."""
+        return any(kind.name == self.backend and kind.reschedules for kind in backends.load_all())
+
+    @property
     def shaped(self) -> set[str]:
         """The devices whose links are in force."""
         return self._devices.names
@@ -151,6 +156,9 @@ class RunLinks(Locked):
             self.unshaped = unshaped
             self._profile = settings.links
             self._remember(results, running)
+            self._shaper.prepare_for_changes(
+                {name: netns.of_process(running[name]) for name, one in results.items() if one.failed is None}
+            )
         answer: LinksAnswer = {
             "changed": any(result.changed for result in results.values()),
             "backend": backend,
@@ -179,6 +187,7 @@ class RunLinks(Locked):
             self._record(events.LinkFailed(name, failed))
             return failed
         self._devices.add(name, namespace, self._passes_on)
+        self._shaper.prepare_for_changes({name: namespace})
         if self.unshaped is None:
             self._record(events.LinkReapplied(name))
         return None
@@ -187,7 +196,9 @@ class RunLinks(Locked):
         """Have links deviate from the device file, or no longer, from now on; as :meth:`begin_change` and its end."""
         return self.begin_change(update, time.monotonic())()
 
-    def begin_change(self, update: Callable[[Deviation], Deviation], due_s: float) -> Callable[[], dict[str, Result]]:
+    def begin_change(
+        self, update: Callable[[Deviation], Deviation], due_s: float, reads_back: bool = True
+    ) -> Callable[[], dict[str, Result]]:
         """Have links deviate from the device file, or no longer: those in force in place, while packets pass.
 
         Links that come into force later, of containers that are restarted, are as they then are for the others. It
@@ -197,6 +208,7 @@ class RunLinks(Locked):
         Args:
             update: returns how they are to deviate, from how they do now.
             due_s: when, on the monotonic clock; a little ahead of it.
+            reads_back: whether to look at what the kernel then has, which takes longer than the change.
 
         Returns:
             What waits until then, and returns what was changed, by device.
@@ -210,7 +222,9 @@ class RunLinks(Locked):
                 return dict
             shaper, here = self._shaper, self._devices.where_they_were()
             try:
-                change = shaper.begin_change(self.now(self._profile), here, self._devices.is_where_it_was, due_s)
+                change = shaper.begin_change(
+                    self.now(self._profile), here, self._devices.is_where_it_was, due_s, reads_back
+                )
             except (OSError, programs.CommandError) as error:
                 raise LinkError(str(error)) from error
             self._restorer.begin_change(change.devices)

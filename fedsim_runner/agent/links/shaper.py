@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from ..changing.changer import Changer
+from ..changing.requests import RUN
 from .in_place import ITEMS, change_ends
 from .profile import DeviceLink, Profile
 from .protocol import Changed, Changes, Failures, Finish, LinkBackend, Settings
@@ -58,6 +60,7 @@ class Shaper:
         # What each device's link was last brought to; a link for which something else is requested is still to follow.
         self._applied: dict[str, Settings] = {}
         self._turns = Turns()
+        self._changer = Changer()
         self._traces: dict[str, object] = {}  # of links that were found to be as applied
         self.set_profile(profile, chosen)
 
@@ -77,6 +80,8 @@ class Shaper:
         # To move ports from one bridge to another takes the kernel a pause for each, which may be long.
         dropped = profile.drops_between and any(backend.keeps_apart for backend in shaping)
         wired = replace(profile, offline=frozenset(), partitions={}) if dropped else profile
+        in_kernel = any(not backend.reschedules for backend in shaping)  # the others hold rates themselves
+        self._changes_ends = (profile.may_change and in_kernel) or (profile.may_part and not dropped)
         self._veths.wires = plan_wires(wired, by_site)
         self._planned: dict[str, dict[str, object]] = {
             name: dict(settings) for name, settings in self._veths.plan().items()
@@ -115,7 +120,15 @@ class Shaper:
         if touched:
             self._read_back({name: here[name] for name in touched if results[name].failed is None}, results)
         self._applied |= {name: self._planned[name] for name, result in results.items() if result.failed is None}
+        for name in touched:
+            self._changer.forget(name)  # it may have another interface now
         return results
+
+    def prepare_for_changes(self, namespaces: Mapping[str, str]) -> None:
+        """Have done what takes time before links in these namespaces can be changed, if they may be."""
+        if self._changes_ends and namespaces and self._network.path is not None:
+            # What does not succeed here is tried, and said, when a link is to change.
+            self._changer.follow({RUN: self._network.path, **namespaces})
 
     def change(self, profile: Profile, namespaces: Mapping[str, str]) -> dict[str, Result]:
         """Bring links that are in force to another profile at once; arguments and errors as of the next method."""
@@ -128,6 +141,7 @@ class Shaper:
         namespaces: Mapping[str, str],
         is_there: Callable[[str, str], bool] = lambda *_: True,
         due_s: float = 0.0,
+        reads_back: bool = True,
     ) -> Change:
         """Bring links that are in force to another profile while packets pass: in place, in the calling thread.
 
@@ -139,6 +153,7 @@ class Shaper:
             namespaces: path of each device's network namespace, of all that have a link in force.
             is_there: whether a device is still in this namespace; asked of those whose links change.
             due_s: when, on the monotonic clock; in the past: at once.
+            reads_back: whether to look at what the kernel then has, which takes longer than the change.
 
         Raises:
             OSError: the run's namespace is gone.
@@ -147,9 +162,9 @@ class Shaper:
         self._plan(profile, chosen)
         changes = {
             name: {
-                item: (self._applied[name].get(item), value)
+                item: (before, value)
                 for item, value in self._planned[name].items()
-                if value != self._applied[name].get(item)
+                if value is not (before := self._applied[name].get(item)) and value != before
             }
             for name in namespaces
             if name in self._applied
@@ -161,7 +176,9 @@ class Shaper:
             begun += [one.change(own, namespaces, due_s, turn) for one in self._backends if one.name == chosen]
         if ends := _only(changes, ITEMS, True):
             turn = self._turns.prepare(ends)
-            begun.append(change_ends(ends, self._veths.wires, namespaces, self._network, due_s, turn))
+            begun.append(
+                change_ends(ends, self._veths.wires, namespaces, self._network, due_s, turn, self._changer, reads_back)
+            )
         wanted = {name: self._planned[name] for name in changes}
         self._applied |= wanted
         return Change(
@@ -239,6 +256,7 @@ class Shaper:
         """Release the namespace of a device whose container has ended. Packets that still arrive there are dropped."""
         self._applied.pop(device, None)
         self._traces.pop(device, None)
+        self._changer.forget(device)
         for backend in self._backends:
             backend.forget(device)
 
@@ -277,6 +295,7 @@ class Shaper:
 
     def stop(self) -> None:
         """Stop all back ends: the agent ends."""
+        self._changer.stop()
         for backend in self._backends:
             backend.stop()
 

@@ -19,6 +19,7 @@ from ..host.fleet import Container
 
 _SETTLES_S = 0.02
 _LOOK_S = 0.001
+_V1_FILE = "freezer.state"
 
 
 class DeviceError(FedsimError):
@@ -47,27 +48,44 @@ class Devices:
         self._engine = engine
         self._containers = containers
         self._mounts = tuple(mounts)
+        self._freezers: dict[str, tuple[int, Path]] = {}  # by device; the first is the process whose cgroup it is
 
-    def freeze(self, name: str, frozen: bool) -> str:
-        """Stop all processes of a device where they are, or have them go on; return what the kernel then says.
+    def look_up(self, names: Iterable[str]) -> None:
+        """Find the cgroups of devices that are about to be frozen: for a hundred of them that takes a while."""
+        for name in names:
+            container = self._containers.get(name)
+            if container is not None and container.pid:
+                self._freezer(container)
 
-        Raises:
-            DeviceError: it does not run, or the kernel has no freezer.
+    def freeze(self, names: Iterable[str], frozen: bool) -> dict[str, str]:
+        """Stop all processes of devices where they are, or have them go on; return reasons where that failed.
+
+        What has processes that wait in the kernel takes a moment longer (:meth:`frozen`).
         """
-        container = self._running(name)
-        folders = cgroup_folders(container.pid, container.id, self._mounts)
-        try:
-            if "freezer" in folders:
-                return _set(folders["freezer"] / "freezer.state", "FROZEN" if frozen else "THAWED")
-            if V2 in folders:
-                path = folders[V2] / "cgroup.freeze"
-                path.write_text(str(int(frozen)))
-                return f"cgroup.freeze {path.read_text().strip()}"
-        except OSError as error:
-            raise DeviceError(
-                f"the processes of {name} could not be {'frozen' if frozen else 'thawed'}: {error}"
-            ) from error
-        raise DeviceError(f"the cgroup of {name} has no freezer")
+        failed: dict[str, str] = {}
+        for name in names:
+            try:
+                path = self._freezer(self._running(name))
+                path.write_text(_state(path, frozen))
+            except OSError as error:
+                failed[name] = f"the processes of {name} could not be {'frozen' if frozen else 'thawed'}: {error}"
+            except DeviceError as error:
+                failed[name] = str(error)
+        return failed
+
+    def frozen(self, names: Iterable[str], wanted: bool) -> dict[str, str]:
+        """What the kernel says of devices that were frozen, or are to go on again; it has a moment for all of them."""
+        said: dict[str, str] = {}
+        until = time.monotonic() + _SETTLES_S
+        for name in names:
+            try:
+                path = self._freezer(self._running(name))
+                while (state := path.read_text().strip()) != _state(path, wanted) and time.monotonic() < until:
+                    time.sleep(_LOOK_S)
+                said[name] = f"{path.name} {state}"
+            except (OSError, DeviceError):
+                continue  # it has ended since
+        return said
 
     def kill(self, name: str) -> str:
         """End a device's processes with SIGKILL; return what was done.
@@ -98,11 +116,27 @@ class Devices:
             raise DeviceError(f"{name} does not run")
         return container
 
+    def _freezer(self, container: Container) -> Path:
+        """The file that freezes a container's cgroup.
 
-def _set(path: Path, wanted: str) -> str:
-    """Write a cgroup v1 freezer's state; processes that wait in the kernel take a moment."""
-    path.write_text(wanted)
-    until = time.monotonic() + _SETTLES_S
-    while (state := path.read_text().strip()) != wanted and time.monotonic() < until:
-        time.sleep(_LOOK_S)
-    return f"freezer.state {state}"
+        Raises:
+            DeviceError: it has none.
+        """
+        known = self._freezers.get(container.device)
+        if known is None or known[0] != container.pid:
+            folders = cgroup_folders(container.pid, container.id, self._mounts)
+            if "freezer" in folders:
+                known = container.pid, folders["freezer"] / _V1_FILE
+            elif V2 in folders:
+                known = container.pid, folders[V2] / "cgroup.freeze"
+            else:
+                raise DeviceError(f"the cgroup of {container.device} has no freezer")
+            self._freezers[container.device] = known
+        return known[1]
+
+
+def _state(path: Path, frozen: bool) -> str:
+    """What is written to a freezer's file, and read from it."""
+    if path.name == _V1_FILE:
+        return "FROZEN" if frozen else "THAWED"
+    return str(int(frozen))

@@ -55,6 +55,7 @@ class Interruptions:
             problems: takes the reasons.
         """
         given_up = self._lost()
+        asked: dict[str, bool] = {}
         for name in list(names):
             if action == "restart" and name in given_up:
                 problems.append(f"{name} has been lost, and its server takes no lost client back")
@@ -64,26 +65,23 @@ class Interruptions:
             if comes_back:
                 self.down.add(name)
                 self._back.discard(name)
-            try:
-                self._devices.freeze(name, True)
-            except FedsimError:
-                continue  # it does not run, or the Engine ends it as soon as it can
-            if comes_back:
-                self._ending.add(name)
+            asked[name] = comes_back
+        failed = self._devices.freeze(asked, True)
+        # Where that fails, it does not run, or the Engine ends it as soon as it can.
+        self._ending |= {name for name, comes_back in asked.items() if comes_back and name not in failed}
 
-    def carry_out(self, action: Action, names: Iterable[str], found: list[str], problems: list[str]) -> None:
-        """Have the Engine do it; ``found`` and ``problems`` take what came of it."""
-        for name in names:
-            begun = time.monotonic()
-            try:
-                said = self._devices.kill(name) if action == "kill" else self._devices.restart(name)
-            except FedsimError as error:
-                problems.append(str(error))
-                if name in self.down:
-                    self.down.discard(name)
-                    self._failed[name] = str(error)
-            else:
-                found.append(f"{name}: {said}, which took {time.monotonic() - begun:.2g} s")
+    def carry_out(self, action: Action, name: str, found: list[str], problems: list[str]) -> None:
+        """Have the Engine do it to a device; ``found`` and ``problems`` take what came of it."""
+        begun = time.monotonic()
+        try:
+            said = self._devices.kill(name) if action == "kill" else self._devices.restart(name)
+        except FedsimError as error:
+            problems.append(str(error))
+            if name in self.down:
+                self.down.discard(name)
+                self._failed[name] = str(error)
+        else:
+            found.append(f"{name}: {said}, which took {time.monotonic() - begun:.2g} s")
 
     def takes_end(self, device: str) -> bool:
         """Whether this end of a device's container, each is asked for once, is one that an entry has made."""

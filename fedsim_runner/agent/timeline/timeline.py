@@ -18,8 +18,9 @@ import heapq
 import math
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +29,7 @@ from fedsim_runner.contract.errors import FedsimError
 from fedsim_runner.contract.events import Event, EventBegun, EventEnded, EventFailed
 from fedsim_runner.contract.link import Links
 from fedsim_runner.contract.time_scale import REAL_TIME
-from fedsim_runner.contract.timeline import TimelineEntry, describe_change, in_device_time
+from fedsim_runner.contract.timeline import Action, TimelineEntry, describe_change, in_device_time
 
 from ..host.background import Background
 from ..links.deviation import Deviation
@@ -147,11 +148,7 @@ class Timeline:
             self._changed.notify()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
-        for name in sorted(self.frozen & self._here):
-            try:
-                self._devices.freeze(name, False)
-            except FedsimError:
-                continue  # it has ended
+        self._devices.freeze(sorted(self.frozen & self._here), False)  # where that fails, it has ended
         if self._background is not None:
             self._background.close()
 
@@ -282,26 +279,28 @@ class Timeline:
             self._push(due + entry.duration_s, entry, True)
         found: list[str] = []
         problems: list[str] = []
+        if action in (*SLOW, "freeze", "thaw"):
+            self._devices.look_up(names)
         moved = self._move_links(before, after, entry, step.due_s, problems)
         slow = action if action in SLOW else None
 
         def finish() -> None:
-            self._freeze(before, after, found, problems)
+            frozen = self._freeze(before, after, problems)
             if slow is not None:
                 self._interruptions.begin(slow, entry, names, problems)
             late_s = time.monotonic() - step.due_s
+            for state, devices in frozen.items():
+                found.extend(describe_together(self._devices.frozen(devices, state)))
             if moved is not None:
                 late_s = self._finish_links(moved, before, after, names, found, problems) or late_s
             self._tell()
-            if slow is not None and self._background is not None:
-                self._background.submit(lambda: end(late_s))
+            if slow is not None and names:
+                self._have_the_engine_do(slow, names, found, problems, lambda: end(late_s))
             else:
                 end(late_s)
 
         def end(late_s: float) -> None:
             what = describe_change(in_device_time(entry, self._time_scale))
-            if slow is not None:
-                self._interruptions.carry_out(slow, names, found, problems)
             if step.ends:
                 # What could not begin does not end either, and has been named.
                 new = [one for one in problems if one not in self._failed.get(entry.number, ())]
@@ -314,7 +313,7 @@ class Timeline:
                 self._record(EventFailed(entry.number, tuple(names), what, round(due, 3), "; ".join(problems)))
             elif names:
                 event = EventEnded if step.ends else EventBegun
-                shown = "; ".join(found) or None
+                shown = "; ".join(sorted(found) if slow is not None else found) or None
                 self._record(event(entry.number, tuple(names), what, round(due, 3), round(late_s, 4), shown))
 
         return finish
@@ -368,15 +367,39 @@ class Timeline:
         found += describe_together({**shown, **dict.fromkeys(put_off, "its link is cut once it has joined")})
         return max((result.late_s for result in results.values()), default=None)
 
-    def _freeze(self, before: InForce, after: InForce, found: list[str], problems: list[str]) -> None:
+    def _freeze(self, before: InForce, after: InForce, problems: list[str]) -> dict[bool, list[str]]:
+        """Freeze devices, or have them go on; return those with which that has begun, by whether they are frozen."""
         was, wanted = before.devices_of("freeze"), after.devices_of("freeze")
-        said: dict[str, str] = {}
-        for name in sorted((was ^ wanted) & self._here):
-            try:
-                said[name] = self._devices.freeze(name, name in wanted)
-            except FedsimError as error:
-                problems.append(str(error))
-        found += describe_together(said)
+        begun: dict[bool, list[str]] = {}
+        for state, devices in ((True, wanted - was), (False, was - wanted)):
+            here = sorted(devices & self._here)
+            failed = self._devices.freeze(here, state)
+            problems += failed.values()
+            begun[state] = [name for name in here if name not in failed]
+        return begun
+
+    def _have_the_engine_do(
+        self,
+        action: Action,
+        names: Sequence[str],
+        found: list[str],
+        problems: list[str],
+        end: Callable[[], None],
+    ) -> None:
+        """Have it do what takes a while to several devices at once; ``end`` is called after the last."""
+        left = set(names)
+
+        def carry_out(name: str) -> None:
+            self._interruptions.carry_out(action, name, found, problems)
+            with self._changed:
+                left.discard(name)
+                is_last = not left
+            if is_last:
+                end()
+
+        assert self._background is not None
+        for name in names:
+            self._background.submit(partial(carry_out, name))
 
     def _tell(self) -> None:
         """Let participants know who is away, and a later agent what has been done."""

@@ -85,16 +85,33 @@ class Player:
         self._thread: threading.Thread | None = None
 
     def begin(
-        self, open_at: float, variations: Mapping[str, Variation], tracks: Mapping[str, Track], seed: int
+        self,
+        open_at: float,
+        variations: Mapping[str, Variation],
+        tracks: Mapping[str, Track],
+        seed: int,
+        packets_wait_here: bool,
     ) -> None:
-        """Start, if any link varies and they do not play yet. ``open_at``: when the gate opened, in Unix seconds."""
+        """Start, if any link varies and they do not play yet.
+
+        Args:
+            open_at: when the gate opened, in Unix seconds.
+            variations: of links, by device.
+            tracks: that these name.
+            seed: of the run.
+            packets_wait_here: a process of the agent passes packets.
+        """
         if not variations or self._thread is not None or self._stopping.is_set():
             return
         playback = Playback({name: course_of(one, tracks, seed, name) for name, one in variations.items()})
         # From here on a clock that is set does not matter.
         opened = time.monotonic() - (time.time() - open_at)
         self._record(events.LinksVarying(devices=tuple(variations)))
-        self._thread = threading.Thread(target=self._play, args=(playback, opened), name="traces", daemon=True)
+        # On a single processor, packets would wait for each batch.
+        in_real_time = (os.cpu_count() or 1) > 1 or not packets_wait_here
+        self._thread = threading.Thread(
+            target=self._play, args=(playback, opened, in_real_time), name="traces", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -104,8 +121,8 @@ class Player:
             self._thread.join()
             self._thread = None
 
-    def _play(self, playback: Playback, opened: float) -> None:
-        if (os.cpu_count() or 1) > 1:  # on a single processor, packets would wait for each batch
+    def _play(self, playback: Playback, opened: float, in_real_time: bool) -> None:
+        if in_real_time:
             gain_priority()
         said = _Said()
         begun: deque[_Batch] = deque()

@@ -54,6 +54,18 @@ def test_traffic_that_leaves_nothing_of_a_changed_rate_is_named() -> None:
     assert notes(slow, replace(slow, number=3, at_s=6, up=LinkChange(rate_bps=900_000)), load) == []
 
 
+def test_a_queue_that_outlasts_its_rate_is_named() -> None:
+    slow = TimelineEntry(number=1, devices=("phone-1",), at_s=5, up=LinkChange(rate_bps=100_000))
+    assert notes(slow) == [], "it falls, for good"
+    (note,) = notes(replace(slow, duration_s=5))
+    assert note == (
+        "event 1 (at 5 s): with back end netem, what waits when the rate of phone-1 rises still leaves at the old one, "
+        "which takes a full queue 1.9 s"
+    )
+    made = replace(with_events(replace(slow, duration_s=5)), link_backend="userspace")
+    assert list(describe_timeline(made)) == []
+
+
 def test_a_moment_that_the_devices_agent_does_not_see_is_refused() -> None:
     hosts = [lab_host("a", cpus=4), lab_host("b", cpus=4)]
     when = replace(KILL, at_s=None, when=When("phone-1", "joined"), devices=("server",), action="offline")

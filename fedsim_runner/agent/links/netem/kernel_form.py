@@ -21,7 +21,6 @@ _MODEL, _MODEL_FORM = 2, struct.Struct("=IIII")  # p, r, h (what the bad state d
 _RATE_FORM = struct.Struct("=IiIi")  # bytes a second, and what does not apply to frames
 _LARGEST = 0xFFFFFFFF
 
-_FILTER = struct.Struct("=BxxxiIII")  # family, index, handle, parent, priority and protocol
 _NEWTFILTER = 44
 _KIND, _OPTIONS = 1, 2
 _BASIC_ACTIONS, _ACTION_KIND, _ACTION_OPTIONS = 3, 1, 2
@@ -94,11 +93,10 @@ def _decode_model(form: bytes) -> GilbertElliott:
     return GilbertElliott(p, r, 1 - h, good_loss)
 
 
-def policer_change(index: int, parent: int, rate_bps: int, burst_bytes: int, longest_bytes: int) -> netlink.Request:
+def policer_change(parent: int, rate_bps: int, burst_bytes: int, longest_bytes: int) -> netlink.Form:
     """The request to change the policer in the first filter of a qdisc; then it lets a whole burst through again.
 
     Args:
-        index: the interface's number.
         parent: the qdisc's handle.
         rate_bps: what it lets through.
         burst_bytes: at once.
@@ -115,10 +113,6 @@ def policer_change(index: int, parent: int, rate_bps: int, burst_bytes: int, lon
     action = netlink.attribute(_ACTION_KIND, b"police\0") + netlink.attribute(_ACTION_OPTIONS, options)
     first = netlink.attribute(1, action)
     place = 1 << 16 | socket.htons(_ETH_P_ALL)
-    return netlink.Request(
-        _NEWTFILTER,
-        netlink.CREATE,
-        _FILTER.pack(0, index, 1, parent, place)
-        + netlink.attribute(_KIND, b"basic\0")
-        + netlink.attribute(_OPTIONS, netlink.attribute(_BASIC_ACTIONS, first)),
-    )
+    named = netlink.attribute(_KIND, b"basic\0")
+    named += netlink.attribute(_OPTIONS, netlink.attribute(_BASIC_ACTIONS, first))
+    return qdisc_changes.form(_NEWTFILTER, netlink.CREATE, 1, parent, place, named)

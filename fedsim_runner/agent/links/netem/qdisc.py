@@ -14,6 +14,7 @@ in the filter of a prio, which does nothing else; a netem takes no filters.
 
 from __future__ import annotations
 
+import functools
 import math
 import socket
 import struct
@@ -47,6 +48,8 @@ _CHANGEABLE = 0x13
 _MOVING = kernel_qdiscs.MOVING_HANDLES.start
 _APART = 8  # more than it would be: above a netem for losses
 _RATE, _POLICED = 3, 4
+#: Links and changes of which the qdiscs and requests are kept: a trace comes back to the same values.
+_KEPT = 4096
 #: The netem for losses in bursts.
 LOSES = 9
 #: The qdiscs below the policer's, and that itself where losses have a netem of their own, are below these.
@@ -87,6 +90,7 @@ class Netem(Qdisc):
     kind: ClassVar[str] = "netem"
 
     @classmethod
+    @functools.lru_cache(maxsize=_KEPT)
     def for_link(cls, link: Link, changeable: bool = False) -> Netem | None:
         """The qdiscs for one direction of a link; for one that is changeable, whatever it is."""
         if link.rate_bps is None and not link.delays_or_drops and not changeable:
@@ -116,28 +120,13 @@ class Netem(Qdisc):
         bucket = Bucket.of(link.discipline, link.rate_bps, queue, waiting)
         return replace(plain, queue=queue, bucket=bucket, changeable=False, apart=_moves_bursts(link))
 
-    def requests(self, index: int, before: object) -> list[netlink.Request] | None:
+    def forms(self, before: object) -> Sequence[netlink.Form] | None:
         if not (self.changeable and isinstance(before, Netem) and before.changeable):
             return None
-        root, policed, rate = _CHANGEABLE << 16, _POLICED << 16, _RATE << 16
-        loss = self.loss if self.bursts is None else 0.0
-        delays = NetemOptions(
-            self.limit, self.delay_us, loss, ORDERING_RATE_BPS, duplicate=self.duplicate, corrupt=self.corrupt
-        )
-        requests = [qdisc_changes.qdisc_change(index, root, ROOT, self.kind, delays.encode())]
-        if self.bursts != before.bursts:
-            loses = NetemOptions(SMALL_PER_S, bursts=self.bursts)
-            requests.append(qdisc_changes.qdisc_change(index, LOSES << 16, root | 1, self.kind, loses.encode()))
-        if self._changes_rate(before):
-            waits = NetemOptions(self.waiting, rate_bps=self.rate_bps or 0)
-            policed_bps = self.rate_bps or UNLIMITED_BPS
-            requests += [
-                qdisc_changes.qdisc_change(index, rate, policed | 1, self.kind, waits.encode()),
-                kernel_form.policer_change(index, policed, policed_bps, self.queue, SUPER_PACKET_BYTES),
-            ]
-        return requests
+        return _forms(self, before)
 
-    def _changes_rate(self, before: Netem) -> bool:
+    def changes_rate(self, before: Netem) -> bool:
+        """Whether it has another rate, or another room for what waits for that."""
         return (self.rate_bps, self.queue) != (before.rate_bps, before.queue)
 
     def read_back(self, index: int, before: object, shown: qdisc_changes.Shown, channel: socket.socket) -> Netem:
@@ -146,7 +135,7 @@ class Netem(Qdisc):
 
         root, rate, bursts = options(ROOT), options(_POLICED << 16 | 1), options(_CHANGEABLE << 16 | 1).bursts
         queue = self.queue
-        if isinstance(before, Netem) and self._changes_rate(before):  # to look at policers takes a call for each
+        if isinstance(before, Netem) and self.changes_rate(before):  # to look at policers takes a call for each
             room_s = kernel_qdiscs.policed_by(index, _POLICED << 16, channel) or 0.0
             queue = round(room_s * (rate.rate_bps or UNLIMITED_BPS) / 8)
         return type(self)(
@@ -278,6 +267,28 @@ class Netem(Qdisc):
         if self.corrupt:
             parts.append(f"corrupt {self.corrupt:.6g}")
         return " ".join([*parts, f"limit {self.limit} packets"])
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _forms(after: Netem, before: Netem) -> tuple[netlink.Form, ...]:
+    """What changes one into the other on any interface; hundreds of links change alike."""
+    root, policed, rate = _CHANGEABLE << 16, _POLICED << 16, _RATE << 16
+    loss = after.loss if after.bursts is None else 0.0
+    delays = NetemOptions(
+        after.limit, after.delay_us, loss, ORDERING_RATE_BPS, duplicate=after.duplicate, corrupt=after.corrupt
+    )
+    changes = [qdisc_changes.qdisc_change(root, ROOT, Netem.kind, delays.encode())]
+    if after.bursts != before.bursts:
+        loses = NetemOptions(SMALL_PER_S, bursts=after.bursts)
+        changes.append(qdisc_changes.qdisc_change(LOSES << 16, root | 1, Netem.kind, loses.encode()))
+    if after.changes_rate(before):
+        waits = NetemOptions(after.waiting, rate_bps=after.rate_bps or 0)
+        policed_bps = after.rate_bps or UNLIMITED_BPS
+        changes += [
+            qdisc_changes.qdisc_change(rate, policed | 1, Netem.kind, waits.encode()),
+            kernel_form.policer_change(policed, policed_bps, after.queue, SUPER_PACKET_BYTES),
+        ]
+    return tuple(changes)
 
 
 def furthest_us(link: Link) -> int:

@@ -57,10 +57,10 @@ class Tbf(Qdisc):
         burst = max(math.ceil(rate_bps / 8 * SUPER_PACKET_S), MIN_BURST_BYTES)
         return cls(TIMES_THE_RATE * rate_bps, burst + buffer_bytes(rate_bps, link.queue), burst)
 
-    def requests(self, index: int, before: object) -> list[netlink.Request] | None:
+    def forms(self, before: object) -> Sequence[netlink.Form] | None:
         if not isinstance(before, Tbf):
             return None
-        return [qdisc_changes.qdisc_change(index, 0, ROOT, self.kind, self.kernel_form())]
+        return [qdisc_changes.qdisc_change(0, ROOT, self.kind, self.kernel_form())]
 
     def read_back(self, index: int, before: object, shown: qdisc_changes.Shown, channel: socket.socket) -> Tbf:
         return self.parse_kernel_form(qdisc_changes.options_of(shown, index, ROOT, self.kind))

@@ -20,59 +20,18 @@ from typing import Any
 
 import pytest
 
+from fedsim_runner.agent.changing import changer
 from fedsim_runner.agent.host import programs
 from fedsim_runner.agent.links import bridging, kernel_qdiscs, netlink, netns, qdisc_changes, routing, rtnetlink
-from fedsim_runner.agent.links.netem import kernel_form
+from fedsim_runner.agent.links.netem import kernel_form, qdisc
 from fedsim_runner.agent.links.userspace import rule_set
-from fedsim_runner.agent.links.userspace.qdisc import Tbf
 from fedsim_runner.agent.links.ways import Ways
-from fedsim_runner.contract.gilbert_elliott import GilbertElliott
+
+from . import fake_tc
+from .changes_here import ChangesHere
 
 HOST = "host"
 NETWORK = "network"  # the run's namespace
-
-
-def _number(text: str) -> float:
-    """The number without its unit; the back ends use us, bit, b and %."""
-    return float(text.rstrip("abcdefghijklmnopqrstuvwxyz%"))
-
-
-def _netem(words: Sequence[str]) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    rest = list(words)
-    while rest:
-        key = rest.pop(0)
-        if key == "limit":
-            options["limit"] = int(rest.pop(0))
-        elif key == "delay":
-            options["delay"] = {"delay": _number(rest.pop(0)) / 1e6, "jitter": 0.0}
-            if rest and rest[0].endswith("us"):
-                options["delay"]["jitter"] = _number(rest.pop(0)) / 1e6
-        elif key == "loss":
-            if rest.pop(0) == "random":
-                options["loss-random"] = {"loss": _number(rest.pop(0)) / 100}
-            else:
-                options["loss-gemodel"] = {key: _number(rest.pop(0)) / 100 for key in ("p", "r", "1-h", "1-k")}
-        elif key in ("duplicate", "corrupt"):
-            if chance := _number(rest.pop(0)) / 100:
-                options[key] = {key: chance}
-        else:
-            assert key == "rate", key
-            options["rate"] = {"rate": int(_number(rest.pop(0)) / 8)}
-    return options
-
-
-def _tbf(words: Sequence[str]) -> dict[str, Any]:
-    options = dict(zip(words[::2], words[1::2], strict=True))
-    return {
-        "rate": int(_number(options["rate"]) / 8),
-        "burst": int(_number(options["burst"])),
-        "limit": int(_number(options["limit"])),
-    }
-
-
-def _queue(words: Sequence[str]) -> dict[str, Any]:
-    return {"limit": int(words[words.index("limit") + 1])}
 
 
 @dataclass
@@ -94,6 +53,17 @@ class Link:
 def _namespace(path: str | Path) -> str:
     parts = Path(path).parts
     return parts[2] if parts[:2] == ("/", "proc") else parts[-1]
+
+
+@dataclass(frozen=True)
+class Change:
+    """In the place of a request for an interface that is not yet known: a call."""
+
+    call: Callable[..., None]
+    arguments: tuple[Any, ...]
+
+    def at(self, index: int) -> Callable[[], None]:
+        return partial(self.call, index, *self.arguments)
 
 
 class FakeKernel:
@@ -149,9 +119,13 @@ class FakeKernel:
         for look in (self.raw_qdiscs, self.all_raw_qdiscs, self.policed_s, self.policed_by, self.qdisc_counters):
             monkeypatch.setattr(kernel_qdiscs, look.__name__, look)
         # A request is a call of this object.
-        monkeypatch.setattr(qdisc_changes, "qdisc_change", lambda *arguments: partial(self.change_qdisc, *arguments))
-        monkeypatch.setattr(kernel_form, "policer_change", lambda *arguments: partial(self.change_policer, *arguments))
+        monkeypatch.setattr(qdisc_changes, "qdisc_change", lambda *arguments: Change(self.change_qdisc, arguments))
+        monkeypatch.setattr(kernel_form, "policer_change", lambda *arguments: Change(self.change_policer, arguments))
+        monkeypatch.setattr(qdisc, "_forms", qdisc._forms.__wrapped__)  # else they would be kept
+        monkeypatch.setattr(rtnetlink, "bridge_form", lambda bridge: Change(self.set_bridge, (bridge,)))
+        monkeypatch.setattr(rtnetlink, "up_forms", lambda: [Change(self.set_up, ())])
         monkeypatch.setattr(netlink, "ask_all", self.ask_all)
+        monkeypatch.setattr(changer, "ChangingProcess", ChangesHere)
         monkeypatch.setattr(qdisc_changes, "show", lambda channel: channel)
         monkeypatch.setattr(qdisc_changes, "options_of", self.options_of)
         for ways_call in (self.read_ways, self.set_ways):
@@ -159,6 +133,7 @@ class FakeKernel:
         monkeypatch.setattr(rule_set, "read_rule_set", self._read_rule_set)
         monkeypatch.setattr(netlink, "open_channel", self._open_channel)
         monkeypatch.setattr(rtnetlink, "find_index", self._find_index)
+        monkeypatch.setattr(rtnetlink, "indexes", self._indexes)
         monkeypatch.setattr(kernel_qdiscs, "change_root_qdisc", lambda *arguments: None)
         return self
 
@@ -252,20 +227,7 @@ class FakeKernel:
     def change_qdisc(self, index: int, handle: int, parent: int, kind: str, options: bytes) -> None:
         entry = self._entry(index, parent)
         assert entry["kind"] == kind and handle >> 16 in (0, int(entry["handle"].rstrip(":"), 16)), (entry, handle)
-        if kind == "tbf":
-            words = Tbf.parse_kernel_form(options).arguments()
-            new = _tbf(words)
-        else:
-            found = kernel_form.NetemOptions.decode(options)
-            words = ["limit", f"{found.limit}", "delay", f"{found.delay_us}us", "loss"]
-            model = found.bursts
-            if model is None:
-                words += ["random", f"{found.loss:%}"]
-            else:
-                chances = (model.p, model.r, model.bad_loss, model.good_loss)
-                words += ["gemodel", *(f"{chance:%}" for chance in chances)]
-            words += [word for key in ("duplicate", "corrupt") for word in (key, f"{getattr(found, key):%}")]
-            new = _netem([*words, "rate", f"{found.rate_bps}bit"])
+        words, new = fake_tc.from_kernel_form(kind, options)
         self.log.append((self.here, f"change {self._name(index)} {entry['handle']} {kind} {' '.join(words)}"))
         if not self.forgets:
             entry["options"] = new
@@ -293,20 +255,7 @@ class FakeKernel:
         with self._at(channel):
             entry = self._entry(index, parent)
         assert entry["kind"] == kind
-        options = entry["options"]
-        if kind == "tbf":
-            return Tbf(options["rate"] * 8, options["limit"], options["burst"]).kernel_form()
-        delay, loss = options.get("delay", {}).get("delay", 0.0), options.get("loss-random", {}).get("loss", 0.0)
-        rate_bps = options.get("rate", {}).get("rate", 0) * 8
-        model = options.get("loss-gemodel")
-        return kernel_form.NetemOptions(
-            options["limit"],
-            round(delay * 1e6),
-            loss,
-            rate_bps,
-            None if model is None else GilbertElliott(*model.values()),
-            *(options.get(key, {}).get(key, 0.0) for key in ("duplicate", "corrupt")),
-        ).encode()
+        return fake_tc.to_kernel_form(kind, entry["options"])
 
     def change_policer(self, index: int, parent: int, rate_bps: int, burst_bytes: int, longest_bytes: int) -> None:
         entry = self._qdisc(self._name(index), f"{parent >> 16:x}:")
@@ -341,7 +290,7 @@ class FakeKernel:
         words = self._qdisc(interface, handle).get("filter")
         if words is None:
             return None
-        rate, burst = (_number(words[words.index(word) + 1]) for word in ("rate", "burst"))
+        rate, burst = (fake_tc.number(words[words.index(word) + 1]) for word in ("rate", "burst"))
         return burst * 8 / rate
 
     def qdisc_counters(self, channel: socket.socket | None = None) -> dict[int, dict[int, kernel_qdiscs.QdiscCounters]]:
@@ -367,6 +316,10 @@ class FakeKernel:
         if link is None:
             raise OSError(errno.ENODEV, "there is none")
         return link.index
+
+    def _indexes(self, channel: socket.socket) -> dict[str, int]:
+        here = self.namespace_of(channel)
+        return {name: link.index for (where, name), link in self.links.items() if where == here}
 
     def ports(self) -> dict[str, tuple[int, bool, int | None]]:
         found = {name: link for (where, name), link in self.links.items() if where == self.here}
@@ -471,9 +424,8 @@ class FakeKernel:
         handle = None
         if rest[0] == "handle":
             _, handle, *rest = rest
-        kinds = {"netem": _netem, "tbf": _tbf, "codel": _queue, "fq_codel": _queue}
         kind, *options = rest
-        new = {"kind": kind, "options": kinds[kind](options) if kind in kinds else {"words": options}}
+        new = {"kind": kind, "options": fake_tc.options(kind, options)}
         if parent == "root":
             before = self.qdiscs.get((here, interface))
             stays = before is not None and before["root"]["kind"] == kind

@@ -162,7 +162,7 @@ def test_from_another_lab_host_it_has_been_under_way_already(bench: Bench) -> No
     bench.set(Link(None, 5_000), Link(None, 5_000), way_us=15_000)
     bench.arrive(8)
     assert bench.work() == [(8, nfqueue.ACCEPT)]
-    assert bench.packets.obey({"op": "state"})["lateness"]["late_1ms"] == 0
+    assert bench.ask({"op": "state"})["lateness"]["late_1ms"] == 0
 
 
 def test_at_the_senders_own_site_it_takes_no_edge_and_where_none_leads_it_is_dropped(bench: Bench) -> None:

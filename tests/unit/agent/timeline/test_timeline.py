@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,16 @@ class FakeDevices:
         self.done: list[tuple[str, str]] = []
         self.ended: set[str] = set()
 
-    def freeze(self, name: str, frozen: bool) -> str:
-        if name in self.ended:
-            raise DeviceError(f"{name} does not run")
-        self.done.append(("freeze" if frozen else "thaw", name))
-        return "frozen" if frozen else "thawed"
+    def look_up(self, names: Iterable[str]) -> None:
+        pass
+
+    def freeze(self, names: Iterable[str], frozen: bool) -> dict[str, str]:
+        names = list(names)
+        self.done += [("freeze" if frozen else "thaw", name) for name in names if name not in self.ended]
+        return {name: f"{name} does not run" for name in names if name in self.ended}
+
+    def frozen(self, names: Iterable[str], wanted: bool) -> dict[str, str]:
+        return dict.fromkeys(names, "frozen" if wanted else "thawed")
 
     def kill(self, name: str) -> str:
         self.done.append(("kill", name))
@@ -256,6 +262,19 @@ def test_a_client_that_is_killed_for_a_while_is_away_until_it_has_joined_again(b
     course.states[PHONE] = "joined"
     assert followed.look(course) == {}
     assert followed.away == set() and bench.announced == [{PHONE}, set()]
+
+
+def test_many_are_started_anew_side_by_side(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2)  # the first restart ends only once the second has begun
+
+    def restart(name: str) -> str:
+        both.wait(10)
+        return "started anew"
+
+    monkeypatch.setattr(bench.devices, "restart", restart)
+    bench.follow(at(0.0, 1, (PI, PHONE), action="restart"))
+    assert bench.said(1) == [("event_begun", 1)] and both.broken is False
+    assert [part.partition(":")[0] for part in bench.events[0].found.split("; ")] == sorted([PHONE, PI])
 
 
 def test_a_client_that_is_killed_for_good_has_crashed(bench: Bench) -> None:

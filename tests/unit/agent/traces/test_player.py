@@ -24,8 +24,8 @@ ONCE = Track(at_ms=(0, 100, 200), length_ms=300, rate_bps=(1000, 2000, 3000))
 def play(change: object, variation: Variation, ago_s: float = 0.0) -> list[events.Event]:
     said: list[events.Event] = []
     playing = Player(change, said.append)  # type: ignore[arg-type]
-    playing.begin(time.time() - ago_s, {"a": variation}, {"t": ONCE}, 1)
-    playing.begin(time.time(), {"a": variation}, {"t": ONCE}, 1)  # as often as one likes
+    playing.begin(time.time() - ago_s, {"a": variation}, {"t": ONCE}, 1, True)
+    playing.begin(time.time(), {"a": variation}, {"t": ONCE}, 1, True)  # as often as one likes
     end = time.monotonic() + 10
     while len(said) < 2 and time.monotonic() < end:
         time.sleep(0.01)
@@ -87,7 +87,7 @@ def test_steps_are_prepared_before_their_time_and_made_together(monkeypatch: pyt
     said: list[events.Event] = []
     playing = Player(change, said.append)
     varying = {name: Variation(planned=PLANNED, up="t", offset_ms=number) for number, name in enumerate("ab")}
-    playing.begin(time.time(), varying, {"t": ONCE}, 1)
+    playing.begin(time.time(), varying, {"t": ONCE}, 1, True)
     time.sleep(0.45)
     playing.stop()
     (_, first_ahead_s, first), *others = made
@@ -111,7 +111,7 @@ def test_a_step_is_made_at_its_time_and_not_with_the_next_one() -> None:
 
     playing = Player(change, lambda event: None)
     track = Track(at_ms=(0, 100, 60_000), length_ms=90_000, rate_bps=(1000, 2000, 3000))
-    playing.begin(time.time(), {"a": Variation(planned=PLANNED, up="t")}, {"t": track}, 1)
+    playing.begin(time.time(), {"a": Variation(planned=PLANNED, up="t")}, {"t": track}, 1, True)
     assert made.wait(10)
     playing.stop()
 
@@ -119,6 +119,6 @@ def test_a_step_is_made_at_its_time_and_not_with_the_next_one() -> None:
 def test_without_anything_that_varies_nothing_is_said() -> None:
     said: list[events.Event] = []
     playing = Player(lambda links, due_s: dict, said.append)
-    playing.begin(time.time(), {}, {}, 1)
+    playing.begin(time.time(), {}, {}, 1, True)
     playing.stop()
     assert said == []
