@@ -2,19 +2,23 @@
 
     python -m benchmarks.fidelity smoothness [--devices N] [--steps N]
     python -m benchmarks.fidelity speeds [--engine NAME] [--type NAME ...]
+    python -m benchmarks.fidelity dilation [--engine NAME] [--factor F] [--rounds N] [--steps N]
 
 On this machine, as root, with real containers. ``smoothness``: how much the times of equal steps differ within small
 CPU limits. ``speeds``: the reference step of an engine on devices of some types, one after the other, against what the
-types say; this machine must have been calibrated (``fedsim-provision calibrate``).
+types say; this machine must have been calibrated (``fedsim-provision calibrate``). ``dilation``: the same experiment in
+dilated time at a factor and at half of it, and in real time beside it.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
-from .fidelity_figures import smoothness, speeds
+from .fidelity_figures import dilation, smoothness, speeds
 from .tables import Limit, print_limits, print_table
 
 #: What is measured: cpus, and seconds of processor time of a step.
@@ -52,6 +56,16 @@ def measure_speeds(engine: str, types: Sequence[str]) -> int:
     return int(any(limit.value is not None and limit.value > limit.most for limit in limits))
 
 
+def measure_dilation(engine: str, factor: float, rounds: int, steps: int) -> int:
+    """Print the table, and whether runs at two factors are alike in device time."""
+    with tempfile.TemporaryDirectory(prefix="fedsim-bench-") as name:
+        found = dilation.measure(Path(name), engine, factor, rounds, steps)
+    print_table("the same experiment at two factors", dilation.COLUMNS, [one.cells() for one in found])
+    limits = dilation.list_limits(found)
+    print_limits(limits)
+    return int(any(limit.value is not None and limit.value > limit.most for limit in limits))
+
+
 def main() -> int:
     """Measure; exit with 1 if a figure is out of its limit."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fidelity", description="Devices compute as asked.")
@@ -62,7 +76,14 @@ def main() -> int:
     speed = verbs.add_parser("speeds", help="the reference step on devices of some types")
     speed.add_argument("--engine", default="light", help="(default: %(default)s)")
     speed.add_argument("--type", action="append", help=f"(default: {', '.join(TYPES)})")
+    dilate = verbs.add_parser("dilation", help="one experiment in dilated time at two factors")
+    dilate.add_argument("--engine", default="light", help="(default: %(default)s)")
+    dilate.add_argument("--factor", type=float, default=0.5, help="the other is half of it (default: %(default)s)")
+    dilate.add_argument("--rounds", type=int, default=8, help="(default: %(default)s)")
+    dilate.add_argument("--steps", type=int, default=60, help="epochs in a round (default: %(default)s)")
     options = parser.parse_args()
+    if options.verb == "dilation":
+        return measure_dilation(options.engine, options.factor, options.rounds, options.steps)
     if options.verb == "speeds":
         return measure_speeds(options.engine, options.type or TYPES)
     return measure_smoothness(options.devices, options.steps)

@@ -516,7 +516,9 @@ class Agent:
 
     def _state_at(self, now: float) -> dict[str, Any]:
         supervisor = self._watch.supervisor
-        final = self._ended_for(SETTLE_S) or (self._ended_at is not None and not self._containers.running_pids())
+        final = self._ended_for(self._settings.time_scale.to_wall(SETTLE_S)) or (
+            self._ended_at is not None and not self._containers.running_pids()
+        )
         devices = {
             name: device | self._counters.now(name)
             for name, device in self._watch.devices(self._containers.by_device).items()

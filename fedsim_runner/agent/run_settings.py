@@ -61,6 +61,11 @@ class RunSettings:
     time_scale: TimeScale = REAL_TIME
     timing_s: float = 0.0
 
+    @property
+    def lab_silence_s(self) -> float:
+        """Seconds of the lab's own clock without a sign of life after which a lab host is lost."""
+        return self.time_scale.to_device(self.silence_timeout_s)
+
     def varying_values(self) -> dict[tuple[str, str], frozenset[str]]:
         """Which of ``rate`` and ``loss`` a direction does not keep, by device and ``up`` or ``down``."""
         return {

@@ -31,6 +31,7 @@ def render_plan(plan: Plan) -> RenderableType:
         ", ".join(f"{host.name} ({host.cpus:g} cpus, {memory(host.memory_bytes)})" for host in plan.lab_hosts),
         f", network {plan.subnet}, TCP congestion control {experiment.congestion_control}",
         f", cpu factor {plan.cpu_factor:g}",
+        "" if plan.experiment.time == "real" else ", dilated time",
     )
     shown = plan.placed[:SHOWN_DEVICES]
     devices = [item.device for item in shown]

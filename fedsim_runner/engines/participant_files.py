@@ -144,6 +144,7 @@ def launch_settings(device_file: Mapping[str, Any], device: Mapping[str, Any], a
         load(FederatedScopeSettings, device_file["federatedscope"]),
         has_absences(_timeline(device_file)),
         answer,
+        device_file.get("time_factor", 1.0),
     )
 
 
@@ -280,7 +281,7 @@ def _settings_fingerprint(device_file: Mapping[str, Any]) -> str:
     keys = ("name", "role", "index", "engine", "config")
     devices = [{key: device[key] for key in keys} for device in device_file["devices"]]
     inputs = {"course": device_file["course"], "federatedscope": device_file["federatedscope"], "devices": devices,
-              "answers": answer_times(device_file)}  # fmt: skip
+              "answers": answer_times(device_file), "time_factor": device_file.get("time_factor", 1.0)}  # fmt: skip
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 

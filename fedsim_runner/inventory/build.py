@@ -29,6 +29,7 @@ from ..lab.host import LabHost
 from ..plan.emulation import arch_of, slowdown
 from ..plan.model import PlacedDevice, Plan
 from ..plan.varying_links import first_links, variation_of
+from ..plan.wall_time import plan_in_wall_time
 from ..spec.testbed_keys import common_config, participant_config, saved_model
 
 #: Before the gate opens, devices time their reference steps, all at once and for so long: the light engine's step takes
@@ -85,7 +86,11 @@ class _DeviceFiles(Mapping[str, DeviceFile]):
 
 
 def build_inventory(plan: Plan) -> Inventory:
-    """Make devices inventory hosts with the few variables people look up; everything else is in the device files."""
+    """Make devices inventory hosts with the few variables people look up; everything else is in the device files.
+
+    What is there is what the lab hosts put in force: in wall time, also where the plan is in that of the devices.
+    """
+    plan = plan_in_wall_time(plan)
     return Inventory(hosts=_build_hosts(plan), device_files=_DeviceFiles(plan))
 
 
@@ -218,7 +223,9 @@ def _build_lab_variables(plan: Plan) -> dict[str, Any]:
     lab = _build_lab(plan)
     if lab is None:
         return {}
-    return {"fedsim_server_host": lab.server, "fedsim_silence_timeout_s": plan.experiment.course.silence_timeout_s}
+    # Lab hosts fall silent by their own clocks.
+    silence_s = round(plan.time_scale.to_device(plan.experiment.course.silence_timeout_s), 6)
+    return {"fedsim_server_host": lab.server, "fedsim_silence_timeout_s": silence_s}
 
 
 def _reference_time(item: PlacedDevice) -> ReferenceTime | None:

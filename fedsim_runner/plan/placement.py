@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ..contract.cpu_limit import LEAST_CPUS
 from ..lab.host import LabHost
+from ..spec.dilation import beyond_lab_hosts
 from ..spec.experiment import Device, Experiment
 from .addresses import choose_subnet
 from .approximate_links import describe_approximations, describe_edges, describe_refusals
@@ -14,7 +15,7 @@ from .assignment import assign
 from .emulation import is_emulated, refuse_two_architectures
 from .gpus import give_gpus
 from .host_load import describe_tightness, expected_load, refuse_too_little_memory, refuse_too_many
-from .model import PlacedDevice, Plan, group_by_host
+from .model import PlacedDevice, Plan, group_by_host, time_scale_of
 from .other_runs import usable_cpus
 from .pins import check_pins
 from .placement_error import PlacementError
@@ -22,6 +23,7 @@ from .placement_notes import describe_placement
 from .speeds import Speeds, describe_speeds
 from .timeline_notes import describe_timeline, refuse_unseen
 from .varying_links import describe_varying_links
+from .wall_time import in_wall_time, with_devices
 
 SERVER_PORT = 50051
 CLIENT_PORT = 50052
@@ -35,7 +37,8 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
     Raises:
         FedsimError: a device asks for a lab host that there is not.
         PlacementError: the lab has no hosts, a device's reference was not measured on its lab host, its cpu limit would
-            be below 0.001, a lab host's memory does not hold its devices, or there are more devices than addresses.
+            be below 0.001, lab hosts do not hold its links at the factor, a lab host's memory does not hold its
+            devices, or there are more devices than addresses.
     """
     if not hosts:
         raise PlacementError("the lab has no lab hosts: name at least one")
@@ -49,6 +52,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
     speeds = Speeds(by_name, assigned)
     speeds.refuse_unmeasured(experiment.devices)
     factor = _choose_cpu_factor(experiment, ordered_hosts, assigned, speeds)
+    _refuse_factor(experiment, ordered_hosts, assigned, speeds, factor)
     subnet = choose_subnet(len(experiment.devices))
     gpus = give_gpus(experiment.devices, by_name, assigned)
 
@@ -71,6 +75,9 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
                 speed=speeds.of(device),
             )
         )
+    scale = time_scale_of(experiment, factor)
+    wall = in_wall_time(experiment, scale)
+    in_force = with_devices(placed, wall)
     refuse_unseen(experiment.timeline, placed, experiment.server.name)
     by_host = group_by_host(placed)
     loads = []
@@ -92,10 +99,10 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
             *(f"lab host {host.name} is left out: {host.missing}" for host in missing),
             *_describe_kept_factor(experiment, ordered_hosts, assigned, factor, speeds),
             *describe_speeds(experiment.devices, speeds, ordered_hosts),
-            *describe_placement(placed, ordered_hosts, by_host, factor),
-            *describe_refusals(experiment, placed),
+            *describe_placement(placed, ordered_hosts, by_host, factor, scale),
+            *describe_refusals(wall, in_force),
             *describe_varying_links(experiment, placed),
-            *describe_approximations(experiment, placed),
+            *describe_approximations(wall, in_force),
             *describe_timeline(experiment),
             *describe_edges(experiment, placed),
             *(note for load in loads for note in describe_tightness(load)),
@@ -150,18 +157,32 @@ def _choose_cpu_factor(
     factor = experiment.cpu_factor
     if factor is None:
         factor = min(_fitting_factor(hosts, full), *_standing_factor(experiment, hosts, assigned, speeds), 1.0)
+    return factor
+
+
+def _refuse_factor(
+    experiment: Experiment, hosts: Sequence[LabHost], assigned: dict[str, str], speeds: Speeds, factor: float
+) -> None:
+    """Refuse a factor at which lab hosts hold not all devices and links; everything is named together."""
+    problems = []
     smallest = min(experiment.devices, key=speeds.cpus)
     if speeds.cpus(smallest, factor) < LEAST_CPUS:
-        raise PlacementError(_too_little(smallest, factor, experiment.devices, hosts, speeds))
+        problems.append(_too_little(smallest, factor, experiment.devices, hosts, speeds))
     has = {host.name: host.cpus for host in hosts}
     too_large = [device for device in experiment.devices if speeds.cpus(device, factor) > has[assigned[device.name]]]
     if too_large:
         device = too_large[0]
-        raise PlacementError(
+        problems.append(
             f"device {device.name} ({device.type.name}) would get {speeds.cpus(device, factor):g} cpus, more than lab "
             f"host {assigned[device.name]} has: set a smaller cpu_factor, or leave it out to have it computed"
         )
-    return factor
+    if experiment.time == "dilated":
+        problems += [
+            f"{one.what}: dilated time at factor {factor:g} needs {one.hint}; time: real does not"
+            for one in beyond_lab_hosts(experiment, factor)
+        ]
+    if problems:
+        raise PlacementError("; ".join(problems))
 
 
 def _too_little(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ..catalog.engines import engine_facts
 from ..contract.cpu_limit import limit_to
+from ..contract.time_scale import TimeScale
 from ..contract.units import size
 from ..lab.host import LabHost
 from .emulation import describe_emulation
@@ -22,6 +23,7 @@ def describe_placement(
     hosts: Sequence[LabHost],
     by_host: Mapping[str, Sequence[PlacedDevice]],
     factor: float,
+    scale: TimeScale,
 ) -> list[str]:
     """Notes on devices that get less than they ask for, and on lab hosts that promise more than they have.
 
@@ -30,11 +32,15 @@ def describe_placement(
         hosts: the lab hosts that carry them.
         by_host: the devices of each lab host.
         factor: the common cpu factor.
+        scale: how device time and wall time are related.
     """
     notes = []
-    if factor < 1:
+    if not scale.is_real:
+        notes.append(describe_dilation(factor))
+    elif factor < 1:
         notes.append(
-            f"compute is scaled by {factor:g} on every device, so ratios hold; links stay in real time "
+            f"compute is scaled by {factor:g} on every device, so ratios hold; links stay in real time, so computing "
+            f"takes {1 / factor:.3g} times as long beside sending as on the devices: time: dilated scales both "
             f"(repeat with cpu_factor: {factor:g})"
         )
     coarse = [item for item in placed if limit_to(item.cpus).coarse]
@@ -81,3 +87,12 @@ def describe_placement(
             notes.append(f"lab host {host.name} has no GPU for {join_names(without_gpu)}{also}: {compute} on the CPU")
         notes += describe_emulation(here, host)
     return notes
+
+
+def describe_dilation(factor: float) -> str:
+    """Say what dilated time at a factor means for who looks at a clock."""
+    takes = f"{1 / factor:.3g} wall seconds" if factor < 1 else f"{1 / factor:.3g} of a wall second"
+    return (
+        f"dilated time: a device second takes {takes}, as cpus, rates, delays, time limits and events are all scaled "
+        f"by {factor:g}; times here and in the report are those of the devices (repeat with cpu_factor: {factor:g})"
+    )

@@ -18,6 +18,7 @@ from .model import MessageSizes, PlacedDevice, Plan, Traffic, Transfer
 from .names import join_names
 from .packet_load import describe_packet_load
 from .routes import plan_routes, shared_links
+from .wall_time import plan_in_wall_time
 
 # A frame of 1514 bytes, as tc counts it, carries 1448 of a TCP stream.
 FRAMES = 1514 / 1448
@@ -40,7 +41,8 @@ def with_traffic(plan: Plan, sizes: MessageSizes) -> Plan:
     notes = [note for note in plan.notes if note not in said]
     notes += [note for load in loads for note in describe_tightness(load)]
     notes += [*_too_small(plan, sizes), *_too_slow(plan.experiment, plan.placed, traffic)]
-    notes += describe_packet_load(plan.experiment, plan.placed, sizes)
+    in_force = plan_in_wall_time(plan)
+    notes += describe_packet_load(in_force.experiment, in_force.placed, sizes)
     return replace(plan, loads=tuple(loads), traffic=traffic, notes=tuple(notes))
 
 

@@ -32,6 +32,7 @@ from .device_settings import (
     report_client_sections,
     take_client_sections,
 )
+from .dilation import check_time
 from .draft import Draft
 from .event_list import build_timeline
 from .event_moments import Course
@@ -161,6 +162,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         timeline=_build_timeline(checked, devices, known, settled, choices, topology, document),
         placement=file.placement,
         cpu_factor=None if file.cpu_factor is None else float(file.cpu_factor),
+        time=file.time,
         federatedscope_source=file.federatedscope.source,
         initial_model=initial_model,
         topology=topology,
@@ -177,6 +179,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         path=path,
         source=text,
     )
+    check_time(experiment, document)
     return Draft(experiment, document, tree, known, by_default)
 
 

@@ -377,10 +377,17 @@ class ExperimentFile(Entry):
         default_factory=list,
         description="What happens to devices and links during the course; see [events.md](events.md).",
     )
-    cpu_factor: Annotated[float, Field(gt=0, le=1)] | None = Field(
+    time: Literal["real", "dilated"] = Field(
+        default="real",
+        description="Whose time all times and rates are of. `real`: the lab hosts', and `cpu_factor` slows down "
+        "computing alone. `dilated`: the devices', and one factor, that of the cpus, scales links, limits and events "
+        "as well, so that computing and sending keep their ratio ([time.md](time.md)).",
+    )
+    cpu_factor: Annotated[float, Field(gt=0, le=1000)] | None = Field(
         default=None,
         description="Factor applied to the cpus of every device, so that a run can be repeated on another lab. "
-        "Not given: the largest factor up to 1 that fits the lab.",
+        "Not given: the largest factor up to 1 that fits the lab. Above 1, for devices that are faster than the lab's, "
+        "only with `time: dilated`.",
     )
     lab: LabSection = Field(default_factory=LabSection, description="What is asked of a lab of several hosts.")
     placement: Literal["spread", "pack"] = Field(

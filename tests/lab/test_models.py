@@ -146,10 +146,12 @@ def test_corrupt_packets_do_not_arrive_and_tcp_sends_them_again(backend: str, pr
         assert got == content
 
 
-@pytest.mark.parametrize("discipline", ["codel", "fq_codel"])
-def test_a_queue_with_codel_stays_short(discipline: Discipline, backend: str, probed: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("discipline", "target_us"), [("codel", None), ("fq_codel", 7_500)])
+def test_a_queue_with_codel_stays_short(
+    discipline: Discipline, target_us: int | None, backend: str, probed: dict[str, Any]
+) -> None:
     """A TCP flow, which answers to drops, waits for a fraction of the room, which it would fill in a fifo."""
-    link = Link(4 * MBIT, 10_000, queue=Queue(buffer_us=1_000_000, discipline=discipline))
+    link = Link(4 * MBIT, 10_000, queue=Queue(buffer_us=1_000_000, discipline=discipline, target_us=target_us))
     if refused(backend, link, probed):
         return
     with rig("a", "b") as lab, shaped(lab, lab.links(link), backend, probed) as shaper:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...contract.time_scale import REAL_TIME, TimeScale
+
 GRACE_S = 5.0  # for participants to end on their own once the course has succeeded
 
 
@@ -16,6 +18,7 @@ class Limits:
         silence_timeout_s: seconds without a report of any participant after which the one waited for is blamed.
         grace_s: seconds that participants get to end on their own once the course has succeeded.
         go_on: a lost client does not end the course (``on_client_failure: continue``).
+        time_scale: what the others, which are wall time, are to the devices.
         min_clients: with fewer clients left, the course ends all the same.
     """
 
@@ -24,3 +27,4 @@ class Limits:
     grace_s: float = GRACE_S
     go_on: bool = False
     min_clients: int = 1
+    time_scale: TimeScale = REAL_TIME

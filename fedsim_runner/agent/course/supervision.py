@@ -59,6 +59,7 @@ class Supervisor:
         self._admitted: dict[int, str] = {}  # hosts by client id, also those of clients on other lab hosts
         self._total_rounds = total_rounds
         self._limits = limits
+        self._span = limits.time_scale.describe
         self._opened = now
         self._silent_since = now or 0.0
         self._progress = Progress(server_done=self._server is None)
@@ -303,17 +304,20 @@ class Supervisor:
             return []
         if self._opened is not None and now - self._opened >= self._limits.timeout_s:
             blamed, why = self._blame.find_waited_for()
-            reason = f"the course took longer than {self._limits.timeout_s:g} s; {why}{self._blame.explain(blamed)}"
+            reason = (
+                f"the course took longer than {self._span(self._limits.timeout_s)}; {why}{self._blame.explain(blamed)}"
+            )
             return self._fail(blamed, reason)
         events: list[Event] = []
+        crash_grace_s = self._limits.time_scale.to_wall(CRASH_GRACE_S)
         for name, participant in self._participants.items():
             if participant.state in ("lost", "finished", "exited"):
                 continue
-            if participant.crashed_at is not None and now - participant.crashed_at >= CRASH_GRACE_S:
+            if participant.crashed_at is not None and now - participant.crashed_at >= crash_grace_s:
                 events += self._mark_down(name, f"crashed and hangs: {last_line(participant.lines)}", now)
             elif self._limits.go_on and self._blame.is_frozen_too_long(participant, now):
                 # With a round deadline the others go on without it, so the course need not fall silent.
-                events += self._mark_down(name, f"frozen for {self._limits.silence_timeout_s:g} s", now)
+                events += self._mark_down(name, f"frozen for {self._span(self._limits.silence_timeout_s)}", now)
         if self._waiting.nobody is not None:
             self._silent_since = now
         if not events and self.is_open and now - self._silent_since >= self._limits.silence_timeout_s:
@@ -464,7 +468,7 @@ class Supervisor:
         due = [name for name in candidates if not self._blame.is_excused(name, now)]
         if candidates and not due:
             return []
-        silent = f"silent for {now - self._silent_since:.0f} s"
+        silent = f"silent for {self._span(now - self._silent_since, 0)}"
         blamed, why = self._blame.among(due, what)
         if not self._limits.go_on or blamed is None:
             return self._fail(blamed, f"{silent}; {why}{self._blame.explain(blamed)}")

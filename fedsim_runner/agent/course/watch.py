@@ -74,9 +74,10 @@ class Watch:
                 # Three round trips until the first message has arrived on a new connection, and one for the answer.
                 settings.silence_timeout_s + 4 * settings.answer_s,
                 # The last message and the answer to it.
-                GRACE_S + 2 * settings.answer_s,
+                settings.time_scale.to_wall(GRACE_S) + 2 * settings.answer_s,
                 go_on=settings.go_on,
                 min_clients=settings.min_clients,
+                time_scale=settings.time_scale,
             ),
         )
 

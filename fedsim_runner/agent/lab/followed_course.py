@@ -58,7 +58,7 @@ class FollowedCourse(Supervisor):
         self._uplink = uplink
         self._offset_s = offset_s
         self._server_host = server_host
-        self._silence_timeout_s = settings.silence_timeout_s
+        self._silence_timeout_s = settings.lab_silence_s
         self._began = now
         self._lines: dict[str, deque[str]] = {}
         self._signs = _Signs()

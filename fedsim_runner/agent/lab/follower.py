@@ -54,7 +54,7 @@ class Follower:
         self._uplink.close()
 
     def supervise(self, settings: RunSettings, limits: Limits) -> Supervisor:
-        self._silence_timeout_s = settings.silence_timeout_s
+        self._silence_timeout_s = settings.lab_silence_s
         self._uplink.begin()
         self._course = FollowedCourse(
             settings, limits, self._uplink, lambda: self._offset_s, self._lab.server, time.monotonic()

@@ -120,7 +120,7 @@ class Judge:
 
     def _why_lost(self, host: str, member: Member, now: float) -> str | None:
         assert self._settings is not None
-        limit_s = self._settings.silence_timeout_s
+        limit_s = self._settings.lab_silence_s
         if member.life is not None and self._lives.setdefault(host, member.life) != member.life:
             return "its agent was started anew"
         if member.closed_at is not None and now - member.closed_at >= CLOSED_S:

@@ -158,7 +158,7 @@ class Timeline:
         self._planned = {one.device: Links(one.up, one.down) for one in settings.links.all_devices}
         self._server = settings.links.server
         self._time_scale = settings.time_scale
-        self._joining_s = JOINING_S + 2 * settings.answer_s
+        self._joining_s = settings.time_scale.to_wall(JOINING_S) + 2 * settings.answer_s
 
     # -- what others ask ----------------------------------------------------------------------------------------------
 

@@ -201,7 +201,13 @@ def _load_participant(tree: Any, gate: Path, settings: LaunchSettings, reporter:
         activity = Activity(Path(tree.outdir))
     except OSError as error:
         raise ParticipantError(f"cannot write: {error}") from error
-    shared = PatchContext(activity, reporter, partial(_give_up, reporter), answer_s=settings.answer_s)
+    shared = PatchContext(
+        activity,
+        reporter,
+        partial(_give_up, reporter),
+        answer_s=settings.answer_s,
+        scale=settings.time_scale,
+    )
     data.register_npz_loader()
     activity_records.record_messages(shared)
     absences = Absences(gate, settings.device) if settings.goes_offline else None
@@ -314,7 +320,8 @@ def _client(runner: Any, shared: PatchContext, guarded: bool) -> Callable[[], No
         if own:  # it may take its leave without a word in the log
             shared.reporter.report_once(Finished())
         # The server waits for the answer to what it has just sent; it is lost if this device's network ends before.
-        client.comm_manager.grpc_server.stop(FAREWELL_S).wait(FAREWELL_S)
+        farewell_s = shared.scale.to_wall(FAREWELL_S)
+        client.comm_manager.grpc_server.stop(farewell_s).wait(farewell_s)
         time.sleep(shared.answer_s / 2)
 
     return attend

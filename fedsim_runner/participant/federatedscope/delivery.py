@@ -86,7 +86,8 @@ class Delivery:
         """Try to send; return None once the message has arrived, otherwise why it has not."""
         metadata = self._marks.next()
         pause_s, failing_since = FIRST_PAUSE_S, None
-        retry_s += connect_s(0.0, self._shared.answer_s)
+        scale = self._shared.scale
+        retry_s = connect_s(retry_s, self._shared.answer_s, scale)
         cut = None if outgoing.msg_type in JOINING else self._shared.cut
         while not gone.is_set():
             if cut is not None and cut.is_cut(address):
@@ -114,7 +115,7 @@ class Delivery:
                 return f"it was not taken within {SEND_DEADLINE_S:g} s"
             if now - failing_since >= retry_s:
                 return f"tried for {retry_s:g} s: {code.name}: {details}"
-            gone.wait(pause_s)
+            gone.wait(scale.to_wall(pause_s))
             pause_s = min(LONGEST_PAUSE_S, pause_s * 1.5)
         return "the peer was given up"
 
@@ -127,7 +128,7 @@ class Delivery:
                     options=[
                         ("grpc.enable_http_proxy", 0),
                         ("grpc.max_send_message_length", -1),  # as upstream: only the receiver has a limit
-                        *connecting_options(CONNECT_S, self._shared.answer_s),
+                        *connecting_options(CONNECT_S, self._shared.answer_s, self._shared.scale),
                     ],
                 )
             return self._channels[address]

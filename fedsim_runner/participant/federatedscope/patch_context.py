@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from fedsim_runner.contract.time_scale import REAL_TIME, TimeScale
+
 from ..activity import Activity
 from ..reporting import Reporter
 from .offline import CutConnections
@@ -23,6 +25,7 @@ class PatchContext:
     ``forget``: called with the address of a peer that gets no more messages: drops what waits for it.
     ``renew``: called with the address of a peer that was started anew: drops what waits for it, and its connection.
     ``answer_s``: seconds after which the slowest peer answers at the latest, because of its link.
+    ``scale``: what time limits of the patches are by the clock.
     ``flush``: called at the end of the course: sends all messages, and calls its argument while it waits.
     """
 
@@ -31,6 +34,7 @@ class PatchContext:
     unreachable: Callable[[int, str, str], None]
     accept: Callable[[Any, str], bool] | None = None
     answer_s: float = 0.0
+    scale: TimeScale = REAL_TIME
     cut: CutConnections | None = None
     forget: list[Callable[[str], None]] = field(default_factory=list)
     renew: list[Callable[[str], None]] = field(default_factory=list)

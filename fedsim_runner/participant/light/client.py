@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from fedsim_runner.contract.participant_events import Finished, Joined
+from fedsim_runner.contract.time_scale import REAL_TIME, TimeScale
 
 from ..absences import Absences
 from ..activity import Activity
@@ -30,6 +31,7 @@ class Client:
 
     Args:
         answer_s: seconds after which the server answers at the latest, because of the links.
+        scale: what time limits are by the clock.
         absences: who is offline; None: nobody ever is.
     """
 
@@ -40,6 +42,7 @@ class Client:
         log: RunLog,
         activity: Activity,
         answer_s: float = 0.0,
+        scale: TimeScale = REAL_TIME,
         absences: Absences | None = None,
     ) -> None:
         self._settings = settings
@@ -59,6 +62,7 @@ class Client:
             poll=self._poll if absences is not None else None,
             accept=self._is_from_server,
             answer_s=answer_s,
+            scale=scale,
         )
         self._transport.add_peer(SERVER, f"{settings.server_host}:{settings.server_port}")
         log.listening(f"Client: Listen to {settings.client_host}:{settings.client_port}...")

@@ -90,6 +90,7 @@ class Server:
             accept=self._accept,
             limit_bytes=min(LIMIT_BYTES, _OTHER_BYTES + _BYTES_PER_PARAMETER * size),
             answer_s=policy.answer_s,
+            scale=policy.time_scale,
         )
         self._asking = Asking(self._transport, self._roster, log, activity, policy, settings.seed, self._failed)
         log.listening(f"Server: Listen to {settings.server_host}:{settings.server_port}...")

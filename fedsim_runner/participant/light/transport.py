@@ -15,6 +15,8 @@ from typing import Any
 
 import grpc
 
+from fedsim_runner.contract.time_scale import REAL_TIME, TimeScale
+
 from ..absences import JOINING
 from ..activity import Activity, Step
 from ..exit_errors import ParticipantError
@@ -117,6 +119,7 @@ class Transport:
             acknowledge it only. A RefusedMessageError is answered to the sender.
         limit_bytes: the largest message that is taken.
         answer_s: seconds after which the slowest peer answers at the latest, because of its link.
+        scale: what this module's times are by the clock, but for the polls.
     """
 
     def __init__(
@@ -129,13 +132,15 @@ class Transport:
         accept: Callable[[Message, str], bool] = lambda message, source: True,
         limit_bytes: int = LIMIT_BYTES,
         answer_s: float = 0.0,
+        scale: TimeScale = REAL_TIME,
     ) -> None:
         self._events: queue.SimpleQueue[Arrived | _Sent | _Unwritable] = queue.SimpleQueue()
         self._kept: deque[Arrived] = deque()  # arrived and not requested yet
         self._activity = activity
         self._on_failure = on_failure
         self._poll = poll
-        self._channel_options = [*_CHANNEL_OPTIONS, *connecting_options(CONNECT_S, answer_s)]
+        self._channel_options = [*_CHANNEL_OPTIONS, *connecting_options(CONNECT_S, answer_s, scale)]
+        self._wall_s = scale.to_wall
         self._patience_s = connect_s(0.0, answer_s)  # for what a peer with a usual link does at once
         self._marks = Marks()
         self.sent_bytes = 0  # of messages, without the overhead of gRPC and TCP
@@ -224,12 +229,12 @@ class Transport:
             now = time.monotonic()
             if until is not None and now >= until:
                 return None
-            probe_at = probed + (min(PROBE_S, RETRY_S / 4) if self._refusals else PROBE_S)
+            probe_at = probed + self._wall_s(min(PROBE_S, RETRY_S / 4) if self._refusals else PROBE_S)
             if now >= probe_at:
                 probed = now
                 self._check(peers)
                 continue
-            if not noted and now - began >= WAIT_NOTE_S:
+            if not noted and now - began >= self._wall_s(WAIT_NOTE_S):
                 logger.info(note())
                 noted = True
             self._step(min(probe_at, now + POLL_S if self._poll else probe_at, until or probe_at) - now)
@@ -272,7 +277,7 @@ class Transport:
         while any(map(is_open, self._peers.values())) and not enough():
             if self._poll is not None:
                 self._poll()
-            self._step(POLL_S if self._poll else PROBE_S)
+            self._step(POLL_S if self._poll else self._wall_s(PROBE_S))
 
     def send(self, message: Message, first_contact: bool = False) -> None:
         """Post, and wait until all receivers have it.
@@ -341,7 +346,7 @@ class Transport:
             outgoing.begun = True
             self._note("send", outgoing.kind, outgoing.round, number, len(outgoing.data))
         method: Any = peer.channel.unary_unary(wire.METHOD, lambda sent: sent, lambda received: received)
-        deadline = JOIN_DEADLINE_S + self._patience_s if outgoing.first_contact else SEND_DEADLINE_S
+        deadline = self._wall_s(JOIN_DEADLINE_S) + self._patience_s if outgoing.first_contact else SEND_DEADLINE_S
         peer.call = method.future(
             outgoing.data, timeout=deadline, metadata=outgoing.mark, wait_for_ready=outgoing.first_contact
         )
@@ -367,9 +372,9 @@ class Transport:
             now = time.monotonic()
             if event.code is grpc.StatusCode.UNAVAILABLE and (outgoing.give_up is None or now <= outgoing.give_up):
                 if outgoing.give_up is None:  # counted from the first refusal: the call may have lasted long
-                    outgoing.give_up = now + RETRY_S + self._patience_s
+                    outgoing.give_up = now + self._wall_s(RETRY_S) + self._patience_s
                     logger.warning(f"{self.names([number])} does not answer, trying again")
-                peer.retry_at = now + AGAIN_S
+                peer.retry_at = now + self._wall_s(AGAIN_S)
                 return
             self._note("send_failed", outgoing.kind, outgoing.round, number, len(outgoing.data))
             reason = f"{event.code.name}: {event.details}"
@@ -386,7 +391,7 @@ class Transport:
             if peer in self._peers and self._peers[peer].is_offline:
                 continue
             refusal = self._refusals.get(peer)
-            if refusal is not None and time.monotonic() - refusal.since >= RETRY_S + self._patience_s:
+            if refusal is not None and time.monotonic() - refusal.since >= self._wall_s(RETRY_S) + self._patience_s:
                 self._on_failure(peer, f"{self.names([peer])} is gone: {refusal.details}")
             elif peer in self._peers:
                 self._probe(peer)
@@ -397,7 +402,8 @@ class Transport:
             return
         self._probing.add(peer)
         method: Any = self._peers[peer].channel.unary_unary(_PROBE_METHOD, lambda sent: sent, lambda received: received)
-        method.future(b"", timeout=PROBE_S + self._patience_s).add_done_callback(lambda call: self._probed(peer, call))
+        call = method.future(b"", timeout=self._wall_s(PROBE_S) + self._patience_s)
+        call.add_done_callback(lambda call: self._probed(peer, call))
 
     def _probed(self, peer: int, call: Any) -> None:
         # A peer that is only slow, or stopped, still has its connection: that the deadline passes proves nothing.

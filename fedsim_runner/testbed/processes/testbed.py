@@ -22,7 +22,9 @@ from fedsim_runner.lab.host import LabHost
 from fedsim_runner.lab.usable_hosts import list_lab_hosts
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.plan.names import join_names
+from fedsim_runner.spec.device_settings import experiment_document
 from fedsim_runner.spec.experiment import Experiment
+from fedsim_runner.yamlfile.spec_errors import SpecErrors
 
 from ..orphans import end_processes
 from ..values import Failure, Lack, Line, Listener, Order, Stopped, Traits
@@ -52,7 +54,16 @@ class ProcessTestbed:
         raise FedsimError("without Docker a course runs on this machine alone, and on no lab", Exit.SPEC)
 
     def accept(self, experiment: Experiment) -> Experiment:
-        """Return it unscaled: nothing is scaled where nothing is limited. Nothing can happen to what is not there."""
+        """Return it unscaled: nothing is scaled where nothing is limited. Nothing can happen to what is not there.
+
+        Raises:
+            FedsimError: it asks for what only limits, links and containers make possible.
+        """
+        if experiment.time == "dilated":
+            document = experiment_document(experiment, [])
+            message = "without Docker nothing is limited, so nothing can be scaled"
+            document.report(("time",), message, "run it with Docker, or write time: real")
+            raise SpecErrors(document.errors).counted(str(experiment.path or "the experiment file"))
         if experiment.timeline:
             keys = "available" if all(entry.of_availability for entry in experiment.timeline) else "events"
             raise FedsimError(

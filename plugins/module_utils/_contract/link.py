@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from .gilbert_elliott import GilbertElliott
 from .jitter_distribution import Distribution, DistributionName, Moments
 from .typed_json import OMIT_DEFAULT, dump, load
 
 Discipline = Literal["fifo", "codel", "fq_codel"]
+
+#: The delay that codel and fq_codel let stand (RFC 8289).
+CODEL_TARGET_US: Final = 5_000
 
 #: A device's interface on the run's network.
 INTERFACE = "eth0"
@@ -23,13 +26,15 @@ class Queue:
 
     Attributes:
         buffer_us: its room as the time for which it can delay; None: ``buffer_bytes`` or the default.
-        buffer_bytes: its room in bytes of frames, whatever the rate.
+        buffer_bytes: its room in bytes of frames, whatever the rate; beside ``buffer_us`` the least that it has.
         discipline: which packet leaves it, and which is dropped: fifo; codel (RFC 8289); fq_codel (RFC 8290).
+        target_us: the delay that codel and fq_codel let stand; None: RFC 8289's. The interval is 20 times that.
     """
 
     buffer_us: int | None = field(default=None, metadata=OMIT_DEFAULT)
     buffer_bytes: int | None = field(default=None, metadata=OMIT_DEFAULT)
     discipline: Discipline = field(default="fifo", metadata=OMIT_DEFAULT)
+    target_us: int | None = field(default=None, metadata=OMIT_DEFAULT)
 
 
 @dataclass(frozen=True)

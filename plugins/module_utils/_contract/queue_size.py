@@ -24,10 +24,9 @@ def buffer_bytes(rate_bps: int, queue: Queue | None = None) -> int:
         rate_bps: the link's rate in bit/s.
         queue: another room than this one; it has at least that of a frame.
     """
-    if queue is not None and queue.buffer_bytes is not None:
-        return max(queue.buffer_bytes, FRAME_BYTES)
-    if queue is not None and queue.buffer_us is not None:
-        return max(math.ceil(rate_bps / 8 * queue.buffer_us / 1e6), FRAME_BYTES)
+    if queue is not None and (queue.buffer_us is not None or queue.buffer_bytes is not None):
+        in_time = 0 if queue.buffer_us is None else math.ceil(rate_bps / 8 * queue.buffer_us / 1e6)
+        return max(in_time, queue.buffer_bytes or 0, FRAME_BYTES)
     return max(math.ceil(rate_bps / 8 * BUFFER_S), MIN_BUFFER_FRAMES * FRAME_BYTES)
 
 

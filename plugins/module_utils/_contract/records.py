@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from .device_file import CourseSettings, Device, FederatedScopeSettings, Role
+from .time_scale import TimeScale
 from .typed_json import FormError, dump, load
 
 LAUNCH_VERSION: Final = 2
@@ -31,6 +32,7 @@ class LaunchSettings:
         patches_off: names of FederatedScope's patches that are not applied.
         answer_s: seconds after which the slowest of its peers answers at the latest, because of their links; 0 below 1.
         reference: the step that it times before the gate opens; None: it times none.
+        time_factor: device seconds in a wall second; the other times here are wall time.
     """
 
     version: int = LAUNCH_VERSION
@@ -46,6 +48,12 @@ class LaunchSettings:
     patches_off: tuple[str, ...] = ()
     answer_s: int = 0
     reference: str | None = None
+    time_factor: float = 1.0
+
+    @property
+    def time_scale(self) -> TimeScale:
+        """How the participant's own time limits become wall time."""
+        return TimeScale(self.time_factor)
 
     @classmethod
     def of(
@@ -55,6 +63,7 @@ class LaunchSettings:
         federatedscope: FederatedScopeSettings,
         goes_offline: bool = False,
         answer_s: int = 0,
+        time_factor: float = 1.0,
     ) -> LaunchSettings:
         """Return the settings of one device."""
         return cls(
@@ -70,6 +79,7 @@ class LaunchSettings:
             patches_off=federatedscope.patches_off,
             answer_s=answer_s,
             reference=None if device.compute is None or not device.compute.timed else device.compute.reference,
+            time_factor=time_factor,
         )
 
     @classmethod

@@ -72,6 +72,12 @@ class TimeScale:
         """What is so much per wall second, per device second; None stays None."""
         return None if wall_rate is None else wall_rate / self.factor
 
+    def describe(self, wall_seconds: float, decimals: int | None = None) -> str:
+        """A span for people, in device time: ``90 s``, or ``90 s of device time`` in a dilated run."""
+        seconds = self.to_device(wall_seconds)
+        text = f"{seconds:g} s" if decimals is None else f"{seconds:.{decimals}f} s"
+        return text if self.is_real else f"{text} of device time"
+
 
 #: Device time is wall time.
 REAL_TIME = TimeScale()

@@ -8,11 +8,13 @@ import os
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fedsim_runner.agent.course.limits import GRACE_S
 from fedsim_runner.agent.course.watch import Watch
 from fedsim_runner.agent.host.device_usage import Reading
 from fedsim_runner.agent.host.fleet import Container
@@ -202,3 +204,15 @@ def test_slow_links_are_no_silence(tmp_path: Path) -> None:
     assert supervisor.outcome is None
     supervisor.tick(61.0)
     assert supervisor.outcome is not None and "silent for 61 s" in str(supervisor.outcome.reason)
+
+
+def test_a_dilated_run_has_limits_of_wall_time_for_participants_and_for_lab_hosts(tmp_path: Path) -> None:
+    file = device_file(course={"silence_timeout_s": 120.0})
+    (tmp_path / "device_file.json").write_text(replace(file, time="dilated", time_factor=0.25).as_text())
+    settings = read_run_settings(tmp_path / "device_file.json")
+    assert settings.silence_timeout_s == 120.0
+    assert settings.lab_silence_s == 30.0
+    watch = Watch(StateFolder(tmp_path), settings, lambda event: None)
+    watch.begin()
+    assert watch.supervisor is not None
+    assert watch.supervisor._limits.grace_s == 4 * GRACE_S

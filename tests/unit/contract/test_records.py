@@ -14,7 +14,8 @@ from tests.device_files import device, device_file
 
 def test_launch_settings_survive_a_round_trip() -> None:
     whole = device_file(course={"min_clients": 2, "round_deadline_s": 7.5, "target": 0.9})
-    settings = records.LaunchSettings.of(device("pi-1"), whole.course, whole.federatedscope)
+    settings = records.LaunchSettings.of(device("pi-1"), whole.course, whole.federatedscope, time_factor=0.25)
+    assert settings.time_scale.to_wall(20.0) == 80.0
     assert records.LaunchSettings.from_text(settings.as_text()) == settings
     assert (settings.round_deadline_s, settings.target) == (7.5, 0.9)
 

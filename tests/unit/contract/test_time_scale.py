@@ -26,6 +26,11 @@ def test_what_is_unknown_stays_unknown():
     assert scale.to_wall(None) is scale.to_device(None) is scale.rate(None) is scale.device_rate(None) is None
 
 
+def test_spans_are_shown_as_the_user_gave_them():
+    assert TimeScale(0.05).describe(6000.0) == "300 s of device time"
+    assert REAL_TIME.describe(59.7, 0) == "60 s"
+
+
 @pytest.mark.parametrize("factor", [0.0, -1.0, float("inf"), float("nan")])
 def test_a_factor_that_is_none_is_refused(factor):
     with pytest.raises(ValueError, match="time factor"):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fedsim_runner.contract.time_scale import TimeScale
 from fedsim_runner.participant.activity import Activity
 from fedsim_runner.participant.light.transport import Transport
 from fedsim_runner.participant.light.wire import Message
@@ -64,6 +65,13 @@ def test_a_peer_behind_a_slow_link_is_reached(tmp_path: Path) -> None:
             transport.close()
     # The settings of the connection, the message, and the answer to it: the first attempt to connect has succeeded.
     assert time.monotonic() - begun < 5 * ONE_WAY_S
+
+
+def test_in_dilated_time_all_but_the_links_takes_longer() -> None:
+    options = dict(connecting_options(2.0, 10, TimeScale(0.25)))
+    assert options["grpc.min_reconnect_backoff_ms"] == 38_000
+    assert (options["grpc.initial_reconnect_backoff_ms"], options["grpc.max_reconnect_backoff_ms"]) == (800, 8000)
+    assert dict(connecting_options(20.0, 0, TimeScale(1e-6)))["grpc.min_reconnect_backoff_ms"] == 2**31 - 1
 
 
 def test_a_usual_link_is_given_up_as_soon_as_before() -> None:

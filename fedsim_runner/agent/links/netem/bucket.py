@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.link import CODEL_TARGET_US, Link
 from fedsim_runner.contract.link_verdict import bucket_bytes
 
 KIND = "tbf"
@@ -18,6 +18,10 @@ FIFO = "fifo"
 #: The disciplines that have a qdisc of their own; a tbf's own queue is a fifo.
 DISCIPLINES = ("codel", "fq_codel")
 _QUEUE_HANDLE = 8
+#: The kernel's interval in targets, as RFC 8289 has it.
+_INTERVAL = 20
+#: The kernel keeps the target in units of 1024 ns, and shows whole microseconds of it.
+_SHOWN_US = 100
 
 
 def has_bucket(link: Link) -> bool:
@@ -32,15 +36,19 @@ class Bucket:
     Attributes:
         discipline: of its queue.
         limit: most packets in the queue; with ``fifo``, bytes.
+        target_us: the delay that its discipline lets stand, in whole tenths of a millisecond.
     """
 
     discipline: str
     limit: int
+    target_us: int = CODEL_TARGET_US
 
     @classmethod
-    def of(cls, discipline: str, rate_bps: int, queue_bytes: int, packets: int) -> Bucket:
+    def of(cls, discipline: str, rate_bps: int, queue_bytes: int, packets: int, target_us: int | None = None) -> Bucket:
         """The bucket for a rate and a queue of so many bytes and packets at most."""
-        return cls(discipline, bucket_bytes(rate_bps) + queue_bytes if discipline == FIFO else packets)
+        if discipline == FIFO:
+            return cls(discipline, bucket_bytes(rate_bps) + queue_bytes)
+        return cls(discipline, packets, _as_shown(target_us or CODEL_TARGET_US))
 
     def commands(self, interface: str, parent: str, handle: int, rate_bps: int, queue_bytes: int) -> list[list[str]]:
         """``tc``'s commands that put it below ``parent``."""
@@ -50,6 +58,8 @@ class Bucket:
         found = [[*replace, parent, "handle", f"{handle:x}:", KIND, *room]]
         if self.discipline != FIFO:
             below = [f"{handle:x}:1", "handle", f"{_QUEUE_HANDLE:x}:", self.discipline, "limit", f"{self.limit}"]
+            if self.target_us != CODEL_TARGET_US:
+                below += ["target", f"{self.target_us}us", "interval", f"{_INTERVAL * self.target_us}us"]
             found.append([*replace, *below])
         return found
 
@@ -61,5 +71,12 @@ class Bucket:
         if options is None:
             return None
         discipline = next((kind for kind in DISCIPLINES if kind in by_kind), FIFO)
-        limit = options.get("limit", 0) if discipline == FIFO else by_kind[discipline].get("limit", 0)
-        return cls(discipline, int(limit)), int(options.get("rate", 0)) * 8
+        rate_bps = int(options.get("rate", 0)) * 8
+        if discipline == FIFO:
+            return cls(discipline, int(options.get("limit", 0))), rate_bps
+        shown = by_kind[discipline]
+        return cls(discipline, int(shown.get("limit", 0)), _as_shown(shown.get("target", CODEL_TARGET_US))), rate_bps
+
+
+def _as_shown(target_us: float) -> int:
+    return max(_SHOWN_US, round(target_us / _SHOWN_US) * _SHOWN_US)

@@ -117,7 +117,8 @@ class Netem(Qdisc):
         waiting = max(queue // FRAME_BYTES, min(queue // SMALL_BYTES, SMALL_PER_S))
         if link.rate_bps is None or not has_bucket(link):
             return replace(plain, waiting=waiting, queue=queue)
-        bucket = Bucket.of(link.discipline, link.rate_bps, queue, waiting)
+        target_us = None if link.queue is None else link.queue.target_us
+        bucket = Bucket.of(link.discipline, link.rate_bps, queue, waiting, target_us)
         return replace(plain, queue=queue, bucket=bucket, changeable=False, apart=_moves_bursts(link))
 
     def forms(self, before: object) -> Sequence[netlink.Form] | None:

@@ -55,7 +55,9 @@ class Tbf(Qdisc):
             return None
         rate_bps = max(rate_bps, fastest_bps)
         burst = max(math.ceil(rate_bps / 8 * SUPER_PACKET_S), MIN_BURST_BYTES)
-        return cls(TIMES_THE_RATE * rate_bps, burst + buffer_bytes(rate_bps, link.queue), burst)
+        return cls(
+            TIMES_THE_RATE * rate_bps, burst + buffer_bytes(rate_bps, link.queue if link.rate_bps else None), burst
+        )
 
     def forms(self, before: object) -> Sequence[netlink.Form] | None:
         if not isinstance(before, Tbf):

@@ -89,4 +89,8 @@ def _tbf(words: Sequence[str]) -> dict[str, Any]:
 
 
 def _queue(words: Sequence[str]) -> dict[str, Any]:
-    return {"limit": int(words[words.index("limit") + 1])}
+    found = {"limit": int(words[words.index("limit") + 1])}
+    if "target" in words:  # the kernel keeps it in units of 1024 ns
+        target_us = int(words[words.index("target") + 1].removesuffix("us"))
+        found["target"] = (target_us * 1000 // 1024) * 1024 // 1000
+    return found

@@ -62,7 +62,10 @@ CASES = {
     "models": _two((BURSTY, Link(delay_us=1000, duplicate=0.01, corrupt=0.02)), NONE),
     "disciplines": _two(
         (Link(1_000_000, queue=Queue(discipline="codel")), Link(2_000_000, queue=Queue(discipline="fq_codel"))),
-        (Link(1_000_000, 9_000, 500, duplicate=0.1), NONE[1]),
+        (
+            Link(1_000_000, 9_000, 500, duplicate=0.1),
+            Link(250_000, queue=Queue(discipline="codel", target_us=20_000)),
+        ),
     ),
     "nothing": _two(NONE, NONE),
 }

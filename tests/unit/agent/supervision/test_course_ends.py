@@ -9,6 +9,7 @@ import pytest
 from fedsim_runner.agent.course.limits import Limits
 from fedsim_runner.agent.course.supervision import Supervisor
 from fedsim_runner.contract import participant_events as reported
+from fedsim_runner.contract.time_scale import TimeScale
 
 from .supervised_course import Course
 
@@ -178,3 +179,16 @@ def test_a_server_on_another_lab_host_than_its_clients_has_to_say_goodbye_too() 
     supervisor.feed_exit("hub", 0, False, 3.0)
     assert supervisor.outcome is not None and supervisor.outcome.device == "hub"
     assert "without telling far" in (supervisor.outcome.reason or "")
+
+
+def test_in_a_dilated_run_reasons_are_in_device_time() -> None:
+    scale = TimeScale(0.25)
+    slow = Supervisor({"hub": "server", "a": "client"}, 1, Limits(400.0, 4000.0, time_scale=scale), 0.0)
+    slow.open(0.0)
+    slow.tick(401.0)
+    assert slow.outcome is not None
+    assert str(slow.outcome.reason).startswith("the course took longer than 100 s of device time; ")
+    quiet = Supervisor({"hub": "server", "a": "client"}, 1, Limits(4000.0, 240.0, time_scale=scale), 0.0)
+    quiet.open(0.0)
+    quiet.tick(240.0)
+    assert quiet.outcome is not None and str(quiet.outcome.reason).startswith("silent for 60 s of device time; ")
