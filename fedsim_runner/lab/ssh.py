@@ -13,7 +13,7 @@ class Ssh:
         address: name or address, which ssh_config(5) may resolve further.
         user, port: None: what ssh_config(5) says.
         arguments: further words of ssh's command line.
-        interpreter: the Python there, in one or more words.
+        interpreter: the Python there.
         sudo: whether the user becomes root by sudo.
     """
 
@@ -21,7 +21,7 @@ class Ssh:
     user: str | None = None
     port: int | None = None
     arguments: tuple[str, ...] = ()
-    interpreter: tuple[str, ...] = ("python3",)
+    interpreter: str = "python3"
     sudo: bool = True
 
     def command(self, options: tuple[str, ...], words: str) -> list[str]:

@@ -40,13 +40,16 @@ def ssh_of(name: str, variables: Mapping[str, Any], keys: LabKeys) -> Ssh:
         arguments += ["-o", f"IdentityFile={Path(str(key_file)).expanduser()}"]
     user = first("ansible_user", "ansible_ssh_user")
     interpreter = str(first("ansible_python_interpreter") or "auto")
+    if len(interpreter.split()) > 1:
+        # Ansible takes it for one name from ansible-core 2.19 on.
+        raise ValueError(f"ansible_python_interpreter is {interpreter!r}, and must be one path, or auto")
     become = variables.get("ansible_become", variables.get("fedsim_become"))
     return Ssh(
         address=str(first("ansible_host", "ansible_ssh_host") or name),
         user=None if user is None else str(user),
         port=None if port is None else int(port),
         arguments=tuple(arguments),
-        interpreter=("python3",) if interpreter.startswith("auto") else tuple(shlex.split(interpreter)),
+        interpreter="python3" if interpreter.startswith("auto") else interpreter,
         sudo=str(become).lower() not in ("false", "no", "0"),
     )
 

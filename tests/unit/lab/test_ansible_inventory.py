@@ -120,7 +120,7 @@ def test_the_example_is_a_lab() -> None:
 
 
 def test_an_inventory_as_admins_have_it(tmp_path: Path) -> None:
-    """Ranges, groups of groups, INI beside YAML, variables of groups, aliases, an interpreter of two words."""
+    """Ranges, groups of groups, INI beside YAML, variables of groups, aliases."""
     (tmp_path / "01-machines").write_text(
         "[rack]\nnode[01:03] ansible_host=node.example.org\n[rack:vars]\nansible_user=ops\nansible_port=2200\n"
         "[switches]\nsw1 ansible_connection=network_cli\n",
@@ -128,7 +128,7 @@ def test_an_inventory_as_admins_have_it(tmp_path: Path) -> None:
     )
     (tmp_path / "02-groups.yml").write_text(
         "all:\n  children:\n    lab_hosts:\n      children: {rack: }\n      hosts: {spare:2222: {ansible_user: root}}\n"
-        "  vars: {ansible_python_interpreter: /usr/bin/env python3, ansible_become: yes}\n",
+        "  vars: {ansible_python_interpreter: auto_legacy, ansible_become: yes}\n",
         encoding="utf-8",
     )
     (tmp_path / "host_vars").mkdir()
@@ -143,7 +143,7 @@ def test_an_inventory_as_admins_have_it(tmp_path: Path) -> None:
     assert {reached[f"node0{number}"] for number in (1, 2, 3)} == {
         (f"192.0.2.{number}", "ops", 2200) for number in (1, 2, 3)
     }
-    assert all(host.ssh and host.ssh.interpreter == ("/usr/bin/env", "python3") for host in hosts)
+    assert all(host.ssh and host.ssh.interpreter == "python3" for host in hosts)
 
 
 def test_a_program_may_be_the_inventory(tmp_path: Path) -> None:
@@ -156,6 +156,11 @@ def test_a_program_may_be_the_inventory(tmp_path: Path) -> None:
     program.chmod(0o755)
     (one,) = load_lab(LabAccess(program))
     assert (one.name, one.address) == ("a", "192.0.2.9")
+
+
+def test_an_interpreter_is_one_path(tmp_path: Path) -> None:
+    text = "lab_hosts: {hosts: {one: {ansible_python_interpreter: /usr/bin/env python3}}}\n"
+    assert "ansible_python_interpreter is '/usr/bin/env python3', and must be one path" in mistakes_of(tmp_path, text)
 
 
 def test_groups_of_other_names_are_shown(tmp_path: Path) -> None:

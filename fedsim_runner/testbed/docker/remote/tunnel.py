@@ -139,7 +139,7 @@ class EngineTunnel:
     def _try(self, sudo: bool) -> subprocess.Popen[bytes]:
         ssh = self._host.ssh
         assert ssh is not None
-        words = [*ssh.interpreter, "-c", Path(relay.__file__).read_text(encoding="utf-8")]
+        words = [ssh.interpreter, "-c", Path(relay.__file__).read_text(encoding="utf-8")]
         words += [socket_path(DEFAULT_ENGINE), str(STATE_ROOT)]
         if sudo:
             words = ["sudo", "-S", "-p", f"{PROMPT}\n", *words]

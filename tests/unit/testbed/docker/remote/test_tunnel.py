@@ -81,7 +81,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
 
 
 def host(address: str = "lab1", sudo: bool = True) -> LabHost:
-    return LabHost("lab1", connection="ssh", ssh=Ssh(address, interpreter=(sys.executable,), sudo=sudo))
+    return LabHost("lab1", connection="ssh", ssh=Ssh(address, interpreter=sys.executable, sudo=sudo))
 
 
 def talk(path: Path, text: bytes) -> bytes:
