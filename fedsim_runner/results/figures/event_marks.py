@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -13,6 +13,8 @@ from matplotlib.transforms import blended_transform_factory
 COLOUR = "#7A3E9D"
 MAX_NUMBERS = 25  # more numbers cannot be read
 MAX_MARKS = 250
+FONT_PT = 6
+LETTER_PT = 0.62 * FONT_PT  # a digit's width
 CAPTION = " Violet lines: an event began, with its number in the table of events; shaded until it was taken back."
 AVAILABILITY = "availability"  # what the rows of devices that come and go are of
 
@@ -83,14 +85,49 @@ def _number(axes: Axes, rows: Iterable[Row]) -> None:
     shown = [row for row in rows if first <= row["began_at"] <= last]
     if len(shown) > MAX_NUMBERS:
         return
+    figure = axes.get_figure(root=True)
+    width_pt = axes.get_position().width * (figure.get_figwidth() if figure is not None else 1.0) * 72
+    per_pt = (last - first) / width_pt
     where = blended_transform_factory(axes.transData, axes.transAxes)
-    style: dict[str, Any] = {"transform": where, "fontsize": 6, "color": COLOUR, "ha": "center", "va": "bottom"}
-    together: dict[float, list[str]] = {}
-    for row in shown:  # those of one moment share a place
-        near = next((at for at in together if abs(at - row["began_at"]) < 0.012 * (last - first)), row["began_at"])
-        together.setdefault(near, []).append(str(row["event"]))
-    for at, numbers in together.items():
-        axes.text(at, 1.0, ",".join(numbers), **style)
+    style: dict[str, Any] = {"transform": where, "fontsize": FONT_PT, "color": COLOUR, "ha": "center", "va": "bottom"}
+    for at, text in place_numbers([(row["began_at"], row["event"]) for row in shown], per_pt):
+        axes.text(at, 1.0, text, **style)
+
+
+def place_numbers(events: Iterable[tuple[float, int]], per_pt: float) -> list[tuple[float, str]]:
+    """Return where numbers of events stand, and what is written there; those that would overlap share a place.
+
+    Args:
+        events: when each began, and its number.
+        per_pt: of the time axis, what a point of the page is.
+    """
+    groups: list[list[tuple[float, int]]] = []
+    for event in sorted(events):
+        groups.append([event])
+        while len(groups) > 1 and _edge(groups[-2], 0.5, per_pt) > _edge(groups[-1], -0.5, per_pt):
+            last = groups.pop()
+            groups[-1] += last
+    return [(_middle(group), _written(group)) for group in groups]
+
+
+def _edge(group: Sequence[tuple[float, int]], side: float, per_pt: float) -> float:
+    """Where the text of a group ends, with a letter's room beside it; ``side``: 0.5 right, -0.5 left."""
+    return _middle(group) + side * (len(_written(group)) + 1) * LETTER_PT * per_pt
+
+
+def _middle(group: Sequence[tuple[float, int]]) -> float:
+    return (group[0][0] + group[-1][0]) / 2
+
+
+def _written(group: Sequence[tuple[float, int]]) -> str:
+    """``3-7,28``: numbers, those without a gap as a range."""
+    parts: list[list[int]] = []
+    for number in sorted(number for _, number in group):
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ",".join(str(some[0]) if len(some) == 1 else f"{some[0]}-{some[-1]}" for some in parts)
 
 
 def _devices(row: Row) -> list[str]:

@@ -116,7 +116,7 @@ def describe_contention(hosts: Iterable[Mapping[str, Any]], is_dilated: bool = F
     ]
     found += [
         f"Lab host {host['lab_host']} was busy with something else: other programs than the run's took "
-        f"{host['others_share']:.0%} of its processors."
+        f"{host['others_share'] * 100:.0f} % of its processors."
         for host in hosts
         if host.get("busy_with_others")
     ]
@@ -130,10 +130,11 @@ def _was_late(host: Mapping[str, Any]) -> bool:
 
 def _describe_lateness(host: Mapping[str, Any], is_dilated: bool) -> str:
     packets, slightly, much = (host[key] or 0 for key in ("packets", "packets_late_1ms", "packets_late_5ms"))
+    some, many = (f"{count / packets * 100:.1f} %" for count in (slightly, much))
     return (
-        f"Lab host {host['lab_host']} was late with packets: of {packets}, {slightly / packets:.1%} left over 1 ms too "
-        f"late, {much / packets:.1%} more than 5 ms, the latest {(host['latest_packet_us'] or 0) / 1000:.1f} ms"
-        f"{' of wall time' if is_dilated else ''} (the packet process runs by {host['packet_scheduling']}). "
+        f"Lab host {host['lab_host']} was late with packets: of {packets}, {some} left over 1 ms too late, {many} more "
+        f"than 5 ms, the latest {(host['latest_packet_us'] or 0) / 1000:.1f} ms"
+        f"{' of wall time' if is_dilated else ''} (scheduling of the packet process: {host['packet_scheduling']}). "
         "Links were slower than the experiment says."
     )
 

@@ -93,7 +93,8 @@ def test_what_came_before_the_gate_is_told_apart_from_the_course(tmp_path: Path)
         {"t": 11.2, "event": "device_loading", "device": "pi-1"},
         {"t": 11.9, "event": "device_ready", "device": "pi-1"},
     ]
-    folder = run_folder(tmp_path, [*JOURNAL[:2], *loading, *JOURNAL[2:]])
+    anew = {"t": 15.5, "event": "device_ready", "device": "pi-1"}  # by an event, within its limit
+    folder = run_folder(tmp_path, [*JOURNAL[:2], *loading, *JOURNAL[2:-1], anew, JOURNAL[-1]])
     (folder / "collected" / "pi-1" / "exit.json").write_text(json.dumps({**EXIT, "startup_cpu_seconds": 0.5}))
     report = write_report(folder)
     assert (report["loading_s"], report["startup_s"], report["duration_s"]) == (0.9, 1.0, 5.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from fedsim_runner.contract.events import EventBegun, EventEnded, EventFailed, T
 from fedsim_runner.contract.time_scale import REAL_TIME
 from fedsim_runner.contract.timeline import LinkChange, TimelineEntry, When
 from fedsim_runner.contract.typed_json import dump
-from fedsim_runner.results.figures.event_marks import event_caption
+from fedsim_runner.results.figures.event_marks import event_caption, place_numbers
 from fedsim_runner.results.figures.learning import draw_accuracy
 from fedsim_runner.results.figures.timeline import draw_timeline
 from fedsim_runner.results.findings import describe_findings
@@ -145,3 +146,11 @@ def test_outages_of_availability_have_rows_unless_the_course_was_over_and_no_mar
     assert [(row["event"], row["of"], row["state"]) for row in rows] == [(1, "availability", "begun")]
     report = {"events": rows}
     assert event_caption(report) and not event_caption(report, availability=False)
+
+
+def test_numbers_of_events_do_not_overlap() -> None:
+    assert place_numbers([(1.0, 1), (50.0, 2)], 0.1) == [(1.0, "1"), (50.0, "2")]
+    assert place_numbers([(1.0, 3), (1.0, 4), (1.1, 28), (1.2, 5)], 0.1) == [(1.1, "3-5,28")]
+    dense = place_numbers([(at * 0.7, at) for at in range(1, 25)], 0.1)
+    edges = [(at - len(text) * 0.18, at + len(text) * 0.18) for at, text in dense]
+    assert all(before[1] < after[0] for before, after in pairwise(edges))

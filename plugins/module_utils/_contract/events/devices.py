@@ -42,8 +42,8 @@ class DeviceReady(Event):
 
     def apply_to(self, course: CourseState) -> None:
         course.advance(self.device, "ready")
-        if self.device is not None:
-            course.devices[self.device].ready_at = self.t
+        if self.device is not None and course.devices[self.device].ready_at is None:
+            course.devices[self.device].ready_at = self.t  # one that an event starts anew loads within its limit
 
 
 @dataclass(frozen=True)
