@@ -60,7 +60,15 @@ def estimate(flow: Flow, seen: Seen) -> Measured:
             and len(seen.train) == flow.train.at_once + flow.train.packets
         ):
             rate, burst = _estimate_rate(flow, seen.arrivals)
-    return Measured(delay, jitter, rate, burst, sent, max(0, lost))
+    return Measured(delay, jitter, rate, burst, sent, max(0, lost), _given_bps(flow.train, seen.train))
+
+
+def _given_bps(train: Train | None, sent: Sequence[float]) -> float | None:
+    """The rate with which the packets of a train that follow those sent at once were given to the kernel."""
+    later = [] if train is None else sent[train.at_once :]
+    if train is None or len(later) < _LEAST_VALUES or later[-1] <= later[0]:
+        return None
+    return (len(later) - 1) * train.frame_bytes * train.segments * 8 / (later[-1] - later[0])
 
 
 def _estimate_delays(delays: Sequence[float], asked: Moments) -> tuple[Estimate | None, Estimate | None]:

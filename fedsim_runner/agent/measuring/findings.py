@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fedsim_runner.contract.events import LinkMeasured
 from fedsim_runner.contract.link import Link
@@ -14,13 +15,15 @@ from fedsim_runner.contract.link_verdict import (
     Measured,
     judge,
     tolerated_delay_us,
+    tolerated_rate_bps,
 )
 from fedsim_runner.contract.units import rate
 
 from .meter import Findings
-from .schedule import FASTEST_BPS, Schedule, Target
+from .schedule import FASTEST_BPS, FASTEST_TRIED_BPS, Schedule, Target
 
 _TOO_FAST = "a lab host does not pass single frames so fast, and would measure itself"
+_OWN = "at such a rate that may be how the lab host sends and takes them in, and not the link"
 LOAD, FIREWALL, KERNEL = "load", "firewall", "kernel"
 
 
@@ -45,6 +48,9 @@ def describe_link(
         had_train: whether there was one for its rate.
     """
     asked = target.link
+    arrived_bps = found.rate_bps.value if found.rate_bps is not None and _is_own(asked, found) else None
+    if arrived_bps is not None or (asked.rate_bps or 0) > FASTEST_BPS:
+        found = replace(found, burst_bytes=None, rate_bps=None if arrived_bps is not None else found.rate_bps)
     judgement = judge(asked, found, among)
     verdict = judgement.verdict
     too_late = late_us > tolerated_delay_us(asked.delay_us) / 2
@@ -54,7 +60,7 @@ def describe_link(
         if too_late and found.lost < found.sent:
             verdict = UNDETERMINED  # what was late may have been the measurement
     elif verdict == UNDETERMINED:
-        reason = _explain_doubt(asked, found, judgement, had_train)
+        reason = _explain_doubt(asked, found, judgement, had_train, arrived_bps)
     return LinkMeasured(
         device=target.device,
         direction=target.direction,
@@ -110,15 +116,33 @@ def _is_more(found: Estimate | None, asked: int | None) -> bool:
     return found is not None and asked is not None and found.value > asked
 
 
-def _explain_doubt(asked: Link, found: Measured, judgement: Judgement, had_train: bool) -> str:
+def _is_own(asked: Link, found: Measured) -> bool:
+    """Whether the rate with which frames of a fast link arrived may be the lab host's own.
+
+    It sends and takes in so many in a moment that its pauses are as long as what is measured, so they are no finding.
+    """
+    if asked.rate_bps is None or asked.rate_bps <= FASTEST_BPS or found.rate_bps is None:
+        return False
+    return abs(asked.rate_bps - found.rate_bps.value) > tolerated_rate_bps(asked.rate_bps)
+
+
+def _explain_doubt(
+    asked: Link, found: Measured, judgement: Judgement, had_train: bool, arrived_bps: float | None
+) -> str:
     unknown = [name for name in ("delay", "jitter", "rate", "loss") if getattr(judgement, name) == UNDETERMINED]
     if not found.sent:
         return "not measured"
-    if unknown == ["rate"] and (asked.rate_bps or 0) > FASTEST_BPS:
-        return f"rates above {rate(FASTEST_BPS)} are not measured: {_TOO_FAST}"
+    if unknown == ["rate"] and arrived_bps is not None:
+        return f"frames arrived with {_short(arrived_bps)}: {_OWN}"
+    if unknown == ["rate"] and (asked.rate_bps or 0) > FASTEST_TRIED_BPS:
+        return f"rates above {rate(FASTEST_TRIED_BPS)} are not measured: {_TOO_FAST}"
+    if unknown == ["rate"] and (asked.rate_bps or 0) > FASTEST_BPS and asked.alters_packets:
+        return f"rates above {rate(FASTEST_BPS)} of links that drop packets are not measured: {_TOO_FAST}"
     if unknown == ["rate"] and not had_train:
         return "so many links leave no time for the rates of all"
     if unknown == ["rate"] and found.rate_bps is None:
+        if found.given_bps is not None and found.given_bps < (asked.rate_bps or 0):
+            return f"the lab host could not send as fast as the rate: it sent {_short(found.given_bps)}"
         return "the lab host could not send as fast as the rate, or held packets up"
     return f"too few values for {join(unknown)}"
 
@@ -126,6 +150,10 @@ def _explain_doubt(asked: Link, found: Measured, judgement: Judgement, had_train
 def join(names: Sequence[str]) -> str:
     """Return names as they are listed in a sentence."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _short(bps: float) -> str:
+    return rate(float(f"{bps:.3g}"))
 
 
 def _rounded(found: Estimate | None) -> int | None:

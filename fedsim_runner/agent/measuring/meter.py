@@ -115,6 +115,7 @@ def _read(answer: Mapping[str, Any]) -> Findings:
             burst_bytes=one["burst_bytes"],
             sent=one["sent"],
             lost=one["lost"],
+            given_bps=one["given_bps"],
         )
         for one in answer["flows"]
     ]

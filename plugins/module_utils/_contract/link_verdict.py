@@ -59,6 +59,7 @@ class Measured:
         burst_bytes: what arrived ahead of that rate after a pause.
         sent: packets sent.
         lost: those of them that did not arrive.
+        given_bps: rate with which full frames were given to the link.
     """
 
     delay_us: Estimate | None = None
@@ -67,6 +68,7 @@ class Measured:
     burst_bytes: float | None = None
     sent: int = 0
     lost: int = 0
+    given_bps: float | None = None
 
     @property
     def loss(self) -> float | None:

@@ -100,6 +100,29 @@ def test_a_burst_that_no_bucket_explains_is_out() -> None:
     assert verdict(asked, asked, bucket=400_000) == OUT
 
 
+def test_a_very_fast_link_is_within_or_the_lab_hosts_own_figure_is_said() -> None:
+    asked = Link(1_000_000_000, 500)
+    target = Target("a", "up", asked, "a", METER)
+    assert [verdict(asked, asked, seed) for seed in range(5)] == [WITHIN] * 5
+    for real_bps in (700_000_000, 1_300_000_000):
+        found = describe_link(target, measure(asked, replace(asked, rate_bps=real_bps)))
+        assert (found.verdict, found.rate_bps) == (UNDETERMINED, None)
+    slow = describe_link(target, measure(asked, replace(asked, rate_bps=700_000_000)))
+    assert slow.reason is not None and slow.reason.startswith("frames arrived with 700 Mbit/s: ")
+
+
+def test_what_the_lab_host_can_send_is_said_of_a_link_that_is_faster() -> None:
+    target = Target("a", "up", Link(1_000_000_000, 500), "a", METER)
+    flow = flow_for(target.link)
+    seen = send(flow, SimulatedLink(target.link, 1))
+    twice = Seen(seen.probes, [2 * at - seen.train[0] for at in seen.train], seen.arrivals)
+    found = describe_link(target, estimate(flow, twice))
+    assert (found.verdict, found.reason) == (
+        UNDETERMINED,
+        "the lab host could not send as fast as the rate: it sent 540 Mbit/s",
+    )
+
+
 def test_a_train_that_was_not_sent_in_time_says_nothing_about_the_rate() -> None:
     asked = Link(12_000_000, 5_000)
     flow = flow_for(asked)

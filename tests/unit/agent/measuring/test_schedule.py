@@ -115,4 +115,5 @@ def test_fast_links_get_several_frames_at_once_unless_they_lose_some() -> None:
     fast, lossy, slow = plan(Link(150_000_000), Link(150_000_000, loss=0.01), Link(50_000_000))
     assert [flow.train.segments > 1 for flow in (fast, lossy, slow) if flow.train] == [True, False, False]
     assert all(one <= other for one, other in pairwise(at for at, _ in packets(fast)))
-    assert plan(Link(1_000_000_000))[0].train is None
+    fastest, lossy, beyond = plan(Link(1_000_000_000), Link(1_000_000_000, loss=0.01), Link(10_000_000_000))
+    assert fastest.train is not None and lossy.train is beyond.train is None
