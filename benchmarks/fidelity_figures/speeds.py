@@ -17,7 +17,7 @@ from .smoothness import preferred
 
 COLUMNS = ("type", "reference", "cpus", "asked", "got", "error", "steps")
 # At least three steps are timed, however long they take.
-SECONDS = 5.0
+SECONDS = 20.0
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,15 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from .values import Share
 
 #: Within this quota a step is timed as slow devices have it: what it has in caches is lost while it waits.
 QUOTA_CPUS: Final = 0.25
+#: After so many times nothing of a share changes: the processor time depends on it but little.
+SETTLED: Final = 8
 #: With as many threads as these and with all cores, as far as there are so many.
 THREADS: Final = (1, 2, 4)
 #: A step that took so much longer than its processor time allows was held up by something else.
@@ -23,7 +26,7 @@ class Timing:
     """Steps with so many threads, within a quota or, where ``cpus`` is None, without.
 
     Attributes:
-        wall_s: the median of what a step took.
+        wall_s: what a step took: the median; within a quota the mean, as single steps wait for whole periods.
         cpu_s: the median of its processor time, of all threads.
         spread: half the range between the quartiles of the processor time, as a share of its median.
         steps: how many were timed.
@@ -51,7 +54,7 @@ class Calibration:
         reference: the step.
         image: of the engine, in which it was timed.
         measured_at: UTC, as ISO 8601 writes it.
-        timings: with one thread within a quota, then without one by number of threads.
+        timings: with one thread within quotas, then without one by number of threads.
     """
 
     processor: str
@@ -63,7 +66,26 @@ class Calibration:
     @property
     def within_quota(self) -> Timing:
         """One thread within :data:`QUOTA_CPUS`."""
-        return next(one for one in self.timings if one.cpus is not None)
+        return self._within[-1]
+
+    @property
+    def _within(self) -> Sequence[Timing]:
+        """Those within a quota, the smallest first. Calibrations of earlier versions have one."""
+        return sorted((one for one in self.timings if one.cpus is not None), key=lambda one: one.cpus or 0.0)
+
+    def step_cpu_s(self, cpus: float) -> float:
+        """Return the processor time of a step with one thread within so many cpus.
+
+        It grows as the quota shrinks: what a step has in the processor's caches is lost while it waits for the next
+        period. Between two quotas it is taken to be linear in the logarithm of the cpus, and constant beyond them.
+        """
+        within = self._within
+        for below, above in pairwise(within):
+            assert below.cpus is not None and above.cpus is not None
+            if below.cpus < cpus < above.cpus:
+                place = math.log(cpus / below.cpus) / math.log(above.cpus / below.cpus)
+                return below.cpu_s + place * (above.cpu_s - below.cpu_s)
+        return (within[0] if cpus <= (within[0].cpus or 0.0) else within[-1]).cpu_s
 
     @property
     def free(self) -> Sequence[Timing]:
@@ -94,6 +116,8 @@ class Calibration:
         number of threads that was fast enough, and of one that is faster than all cores more of them than there are.
         """
         cpus = self.within_quota.cpu_s / seconds
+        for _ in range(SETTLED):  # as the processor time depends on the cpus
+            cpus = self.step_cpu_s(cpus) / seconds
         if cpus <= 1:
             return Share(round(cpus, 5), 1)
         timing = next((one for one in self.free if one.wall_s <= seconds), self.free[-1])
@@ -108,7 +132,7 @@ def summarise(threads: int, cpus: float | None, steps: Sequence[tuple[float, flo
     return Timing(
         threads=threads,
         cpus=cpus,
-        wall_s=round(statistics.median(walls), 6),
+        wall_s=round(statistics.median(walls) if cpus is None else statistics.fmean(walls), 6),
         cpu_s=round(median, 6),
         spread=round((high - low) / 2 / median, 4),
         steps=len(steps),

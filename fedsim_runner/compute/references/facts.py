@@ -16,6 +16,7 @@ class Reference:
         program: its file in the package.
         base_seconds: seconds of processor time of one step, with one thread within a quota of 0.25 cpus, on the machine
             that docs/fidelity.md names: by these, a figure for one reference is derived from one for another.
+        small_cpus: the smaller quota in which lab hosts are timed as well, such that it takes some seconds.
         timed_before_gate: whether participants time parts of it, within their limits, just before the gate opens.
     """
 
@@ -24,4 +25,5 @@ class Reference:
     title: str
     program: str
     base_seconds: float
+    small_cpus: float
     timed_before_gate: bool = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fedsim_runner.compute.calibration import Calibration, Timing, summarise, threads_to_try
@@ -42,9 +44,26 @@ def test_steps_that_were_held_up_are_noticed() -> None:
 
 
 def test_steps_are_summed_up_by_their_median_and_quartiles() -> None:
-    found = summarise(1, 0.25, [(4.0, 1.0), (4.4, 1.1), (4.8, 1.2), (40.0, 10.0), (4.4, 1.1)])
+    found = summarise(1, None, [(4.0, 1.0), (4.4, 1.1), (4.8, 1.2), (40.0, 10.0), (4.4, 1.1)])
     assert (found.wall_s, found.cpu_s, found.steps) == (4.4, 1.1, 5)
     assert found.spread == pytest.approx(0.05 / 1.1, abs=1e-4)
+
+
+def test_within_a_quota_what_steps_took_is_their_mean() -> None:
+    # 1.1 s of a quota of one in four: each step ends in another part of a period, and they take 4.4 s on average.
+    assert summarise(1, 0.25, [(4.2, 1.1), (4.2, 1.1), (4.8, 1.1)]).wall_s == pytest.approx(4.4)
+
+
+def test_a_step_takes_more_processor_time_within_a_smaller_quota() -> None:
+    found = calibration()
+    found = replace(found, timings=(*found.timings, Timing(1, 0.0625, 9.6, 0.6, 0.01, 2)))
+    assert found.within_quota.cpus == 0.25
+    assert [found.step_cpu_s(cpus) for cpus in (1.0, 0.25, 0.125, 0.0625, 0.01)] == pytest.approx(
+        [0.4, 0.4, 0.5, 0.6, 0.6]
+    )
+    for seconds in (4.0, 40.0):
+        cpus = found.share(seconds).cpus
+        assert found.step_cpu_s(cpus) / cpus == pytest.approx(seconds, rel=0.001)
 
 
 def test_threads_are_tried_as_far_as_there_are_cores() -> None:

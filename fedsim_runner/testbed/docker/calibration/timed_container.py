@@ -22,6 +22,7 @@ from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.names import LABEL_CALIBRATION
 
 READY_WITHIN_S = 60.0
+LEAST_STEPS = 3
 POLL_S = 0.05
 SHOWN = 300
 ENDED_BY_ALARM = 128 + signal.SIGALRM
@@ -47,14 +48,17 @@ def time_steps(
     cpus: float | None,
     seconds: float,
     parent: str | None = None,
+    least_steps: int = LEAST_STEPS,
 ) -> Timing:
-    """Time steps for so many seconds, with so many threads, within a quota or without; ``parent``: below that cgroup.
+    """Time steps for so many seconds, with so many threads, within a quota or without.
+
+    ``parent``: below that cgroup; ``least_steps``: so many, however long they take.
 
     Raises:
         TimingError: the container fails.
     """
     program = f"{step_program(reference)}\n{_program()}"
-    command = ["python3", "-c", program, str(seconds), str(threads)]
+    command = ["python3", "-c", program, str(seconds), str(threads), str(least_steps)]
     try:
         with _running(client, image, command, threads, parent) as container:
             _wait(container, timing_program.READY, READY_WITHIN_S)
