@@ -20,7 +20,7 @@ from ..contract.paths import STATE_ROOT
 from .access import LabAccess, LabKeys, VaultSecret
 from .host import LabHost
 from .lab_variables import host_settings
-from .ssh_variables import become_mistakes, ssh_of
+from .ssh_variables import LOGIN_PASSWORDS, become_mistakes, password_mistakes, ssh_of
 from .unread_settings import describe_unread
 
 GROUP: Final = "lab_hosts"
@@ -93,7 +93,7 @@ def _lab_host(name: str, variables: Mapping[str, Any], keys: LabKeys) -> tuple[L
         ssh = None
         mistakes.append(str(error))
     if not is_local:
-        mistakes += become_mistakes(variables)
+        mistakes += [*become_mistakes(variables), *password_mistakes(variables)]
     host = LabHost(
         name=name,
         cpus=settings.cpus,
@@ -162,6 +162,8 @@ def _read(
                 templar = Templar(loader=loader, variables=variables)
                 wanted = [name for name in variables if _matters(name, also)]
                 found[str(host.name)] = {str(name): _plain(templar.template(variables[name])) for name in wanted}
+                # That there is one matters, and not what it is.
+                found[str(host.name)] |= {name: "" for name in LOGIN_PASSWORDS if variables.get(name) is not None}
         except AnsibleError as error:
             text = " ".join(str(error).split())
             hint = DOCUMENTED

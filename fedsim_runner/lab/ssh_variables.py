@@ -5,10 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from .access import LabKeys
 from .ssh import Ssh
+
+#: Passwords of ssh, with which nothing logs in here.
+LOGIN_PASSWORDS: Final = ("ansible_password", "ansible_ssh_pass", "ansible_ssh_password")
 
 
 def ssh_of(name: str, variables: Mapping[str, Any], keys: LabKeys) -> Ssh:
@@ -64,3 +67,10 @@ def become_mistakes(variables: Mapping[str, Any]) -> Iterator[str]:
     user = variables.get("ansible_become_user") or "root"
     if user != "root":
         yield f"ansible_become_user is {user}, and must be root, who alone prepares a lab host"
+
+
+def password_mistakes(variables: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each variable with which Ansible would log in by a password."""
+    for name in LOGIN_PASSWORDS:
+        if name in variables:
+            yield f"{name} is set, and ssh logs in with keys only: `ssh-copy-id` puts one there, then remove it"

@@ -163,6 +163,13 @@ def test_an_interpreter_is_one_path(tmp_path: Path) -> None:
     assert "ansible_python_interpreter is '/usr/bin/env python3', and must be one path" in mistakes_of(tmp_path, text)
 
 
+def test_nothing_logs_in_with_a_password(tmp_path: Path) -> None:
+    text = "lab_hosts: {hosts: {one: {ansible_ssh_pass: hidden, ansible_host: 192.0.2.1}}}\n"
+    mistakes = mistakes_of(tmp_path, text)
+    assert "host one: ansible_ssh_pass is set, and ssh logs in with keys only" in mistakes
+    assert "hidden" not in mistakes
+
+
 def test_groups_of_other_names_are_shown(tmp_path: Path) -> None:
     text = mistakes_of(tmp_path, "workers: {hosts: {one: }}\nempty:\n")
     assert "no host in the group lab_hosts; it has workers: add `lab_hosts: {children: {workers: }}`" in text
