@@ -12,6 +12,8 @@ from fedsim_runner.contract.link import Link, Queue
 from fedsim_runner.contract.link_variation import Track, course_of, walk
 from fedsim_runner.contract.queue_size import buffer_bytes
 from fedsim_runner.contract.time_scale import TimeScale
+from fedsim_runner.contract.timeline import describe_change, describe_time, in_device_time
+from fedsim_runner.contract.typed_json import dump
 from fedsim_runner.inventory import build_inventory
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.plan.model import Plan
@@ -19,6 +21,7 @@ from fedsim_runner.plan.placement import make_plan
 from fedsim_runner.plan.placement_error import PlacementError
 from fedsim_runner.plan.plan_data import plan_as_dict
 from fedsim_runner.plan.wall_time import link_in_wall_time, plan_in_wall_time, track_in_wall_time
+from fedsim_runner.results.device_time import convert_device
 from fedsim_runner.spec.load import parse_draft
 
 FILE = """
@@ -113,6 +116,21 @@ def test_events_and_absences_happen_at_their_device_time(both) -> None:
     assert dilated.timeline[0].up.rate_bps == scale.rate(rate.rate_bps)
     assert dilated.timeline[1].up.to.rate_bps == scale.rate(profile.to.rate_bps)
     assert dilated.timeline[2].up.load_bps == scale.rate(load.load_bps)
+
+
+def test_what_results_show_of_it_is_what_the_experiment_asks_for(both) -> None:
+    scale, dilated, real = both
+    shown = [
+        [(describe_time(entry), describe_change(entry), entry.duration_s) for entry in entries]
+        for entries in ((in_device_time(entry, scale) for entry in dilated.timeline), real.timeline)
+    ]
+    assert shown[0] == shown[1]
+    for one, other in zip(dilated.devices, real.devices, strict=True):
+        found, asked = convert_device(dump(one), scale), dump(other)
+        assert found["cpus"] == asked["cpus"]
+        for way in ("up", "down"):
+            for key in ("rate_bps", "delay_us", "jitter_us", "loss"):
+                assert found["link"][way][key] == pytest.approx(asked["link"][way][key])
 
 
 def test_cpus_and_disks_are_scaled_and_memory_is_not(both) -> None:
