@@ -35,7 +35,7 @@ def verify_run(run: str, lab: LabOptions = NO_OPTIONS) -> tuple[Sequence[dict[st
     devices = {} if folder is None else read_devices(folder)[0]
     # Of an edge that several lab hosts have measured, the worst counts.
     rows = build_links(CourseState().apply_all(measured).measured_links.values(), devices)
-    if folder is None:
+    if folder is None or not rows:  # of a run whose devices have ended, what was measured stays
         return rows, None
     require_plain(folder)
     path = folder / LINKS_FILE

@@ -30,7 +30,7 @@ def verify(run: RunArgument, as_json: JsonOption = False, *, lab: LabOptions) ->
     if as_json:
         print_json(rows)
     else:
-        out().print(_table(rows))
+        out().print(_table(rows) if rows else Text("no device of the run has a link now: none was measured"))
         if path is not None:
             out().print(Text(f"all values: {path}", overflow="fold"))
         if compute := compute_of_run(run):

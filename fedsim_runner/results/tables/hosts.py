@@ -52,7 +52,7 @@ FIELDS = (
 )
 # From these values on, the devices' times say something about their lab host.
 CONTENDED_BUSY, CONTENDED_STEAL = 0.95, 0.02
-# The Engine and the control node's own programs take less than this of an idle lab host with two processors.
+# The Engine and the control node's own programs took 2 % of a lab host with two processors in the quickstart's course.
 BUSY_WITH_OTHERS = 0.25
 # From these shares of all packets on, links were not what was asked for. A few are late on any lab host.
 UNPUNCTUAL_1MS, UNPUNCTUAL_5MS, LEAST_LATE = 0.01, 0.001, 10

@@ -44,6 +44,19 @@ def test_a_link_out_of_tolerance_has_an_exit_code(testbed: FakeTestbed, capsys: 
     assert [row["verdict"] for row in json.loads(capsys.readouterr().out)] == ["within", "out"]
 
 
+def test_a_run_whose_course_is_over_keeps_what_was_measured(
+    testbed: FakeTestbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    testbed.measured = []
+    (tmp_path / "links.csv").write_text("kept", encoding="utf-8")
+    row = {"device": "pi", "cpus": 0.05, "cpus_asked": 0.0512, "steps": 3, "time_error": 0.024, "verdict": "within"}
+    monkeypatch.setattr(verification, "write_report", lambda *_, **__: {"compute": [{**row, "reason": None}]})
+    assert call(["verify", "study"]) == Exit.DONE
+    shown = capsys.readouterr().out
+    assert "none was measured" in shown and "0.05 (0.0512)" in shown and "+2.4%" in shown
+    assert (tmp_path / "links.csv").read_text(encoding="utf-8") == "kept"
+
+
 def test_a_run_that_is_not_up_is_refused(testbed: FakeTestbed, capsys: pytest.CaptureFixture[str]) -> None:
     testbed.there.clear()
     assert call(["verify", "study"]) == Exit.SPEC
