@@ -90,6 +90,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.reservati
     Reservation,
     describe_whose,
     give_back,
+    read_reservation,
     reserve,
 )
 from ansible_collections.fedsim.testbed.plugins.module_utils._docker import EngineError, connect
@@ -163,6 +164,7 @@ def work(call: Call) -> dict[str, Any]:
             return other.token not in params["known"]
         return other.counts and bool(gpu_ids & set(other.gpu_ids))
 
+    before = read_reservation(state)
     unknown = [str(other) for other in reserve(state, parse_control(params["control"]), wanted, is_unknown)]
     if params["known"] is None and unknown:
         refuse_gpus(call, state, unknown[0])
@@ -175,7 +177,9 @@ def work(call: Call) -> dict[str, Any]:
             client.close()
         if holder is not None:
             refuse_gpus(call, state, holder)
-    return {"changed": not unknown, "unknown": unknown}
+    # When it was made and whether an agent answers for it are no difference.
+    is_same = before is not None and before.gives_the_same_as(wanted)
+    return {"changed": not unknown and not is_same, "unknown": unknown}
 
 
 MODULE = Module(ARGUMENTS, work, "reservation of run {run}")

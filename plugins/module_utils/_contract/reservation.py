@@ -56,6 +56,10 @@ class Reservation:
         """What tells it from all others of its lab host."""
         return f"{self.run}@{self.made}"
 
+    def gives_the_same_as(self, other: Reservation) -> bool:
+        """Whether both are of the same processors, memory and GPUs."""
+        return (self.cpus, self.memory_bytes, self.gpu_ids) == (other.cpus, other.memory_bytes, other.gpu_ids)
+
     @property
     def counts(self) -> bool:
         """Whether the run holds this although no agent says so."""
@@ -73,7 +77,7 @@ def read_reservations(state_root: Path) -> list[Reservation]:
         folders = sorted(state_root.iterdir())
     except OSError:
         return []
-    found = (_read(StateFolder(path)) for path in folders)
+    found = (read_reservation(StateFolder(path)) for path in folders)
     return [reservation for reservation in found if reservation is not None]
 
 
@@ -114,7 +118,7 @@ def hand_over(state: StateFolder) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    found = _read(state)
+    found = read_reservation(state)
     if found is not None and found.pending:
         atomic.write(state.reservation, json.dumps(dump(replace(found, pending=False))) + "\n", 0o644)
 
@@ -134,7 +138,8 @@ def give_back(state: StateFolder) -> None:
             state.path.rmdir()
 
 
-def _read(state: StateFolder) -> Reservation | None:
+def read_reservation(state: StateFolder) -> Reservation | None:
+    """Return the reservation of one run; None if there is none that can be read."""
     try:
         found = load(Reservation, json.loads(state.reservation.read_text(encoding="utf-8")))
     except (OSError, ValueError, FormError):

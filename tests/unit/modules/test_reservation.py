@@ -78,6 +78,8 @@ def test_processors_may_be_shared_and_other_gpus_are_free(root: Path) -> None:
     assert ask(root, gpu_ids=["2"]) == {"changed": True, "unknown": []}
     mine = read_reservations(root)[1]
     assert (mine.run, mine.cpus, mine.memory_bytes, mine.gpu_ids) == ("mine", 1.0, 5, ("2",))
+    assert not ask(root, gpu_ids=["2"])["changed"]
+    assert ask(root, gpu_ids=["2"], cpus=2.0)["changed"]
     assert ask(root, state="absent")["changed"]
     assert not ask(root, state="absent")["changed"]
 
