@@ -79,8 +79,8 @@ def main() -> int:
     dilate = verbs.add_parser("dilation", help="one experiment in dilated time at two factors")
     dilate.add_argument("--engine", default="light", help="(default: %(default)s)")
     dilate.add_argument("--factor", type=float, default=0.5, help="the other is half of it (default: %(default)s)")
-    dilate.add_argument("--rounds", type=int, default=8, help="(default: %(default)s)")
-    dilate.add_argument("--steps", type=int, default=60, help="epochs in a round (default: %(default)s)")
+    dilate.add_argument("--rounds", type=int, default=6, help="(default: %(default)s)")
+    dilate.add_argument("--steps", type=int, default=600, help="epochs in a round (default: %(default)s)")
     options = parser.parse_args()
     if options.verb == "dilation":
         return measure_dilation(options.engine, options.factor, options.rounds, options.steps)

@@ -32,7 +32,7 @@ data: {{dataset: digits, split: iid}}
 federatedscope:
   config:
     federate: {{total_round_num: {rounds}, make_global_eval: true}}
-    model: {{type: mlp, hidden: 256, out_channels: 10, task: classification, dropout: 0.0}}
+    model: {{type: mlp, hidden: 64, out_channels: 10, task: classification, dropout: 0.0}}
     criterion: {{type: CrossEntropyLoss}}
     dataloader: {{batch_size: 32, drop_last: true}}
     train: {{local_update_steps: {steps}, batch_or_epoch: epoch, optimizer: {{lr: 0.05}}}}

@@ -128,7 +128,7 @@ def read_run_settings(path: Path) -> RunSettings:
             clients_talk=found.course.clients_talk,
             fastest_up_bps=_fastest_up(possible),
         ),
-        max(map(answer_s, routes.values()), default=0),
+        max((answer_s(route, found.time_scale) for route in routes.values()), default=0),
         found.timeline,
         variations,
         found.tracks,

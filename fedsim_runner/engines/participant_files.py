@@ -18,6 +18,7 @@ from ..contract.paths import INITIAL_MODEL, LAUNCHER, SHARD
 from ..contract.records import LaunchSettings
 from ..contract.routes import routes_to_server
 from ..contract.slow_links import answer_s, slowest
+from ..contract.time_scale import TimeScale
 from ..contract.timeline import TimelineEntry, all_links, has_absences
 from ..contract.topology import Topology
 from ..contract.typed_json import load
@@ -123,7 +124,8 @@ def answer_times(device_file: Mapping[str, Any]) -> dict[str, int]:
         return dict.fromkeys(links, 0)
     between = device_file.get("topology")
     topology = None if between is None else load(Topology, between)
-    clients = {name: answer_s(route) for name, route in routes_to_server(server, links, topology).items()}
+    scale, routes = TimeScale(device_file.get("time_factor", 1.0)), routes_to_server(server, links, topology)
+    clients = {name: answer_s(route, scale) for name, route in routes.items()}
     return {**clients, server: max(clients.values(), default=0)}
 
 

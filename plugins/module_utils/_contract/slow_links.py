@@ -9,20 +9,22 @@ from typing import Final
 from .link import Link, Links
 from .queue_size import buffer_bytes
 from .routes import Route
+from .time_scale import REAL_TIME, TimeScale
 
 #: A server's kernel sends its answer to a new connection again 1, 3, 7, 15 and 31 s after the first time, and forgets
 #: the connection 63 s after it (Linux' ``tcp_synack_retries``). The client's confirmation takes a round trip.
 CONNECTS_WITHIN_S: Final = 60.0
 
 
-def answer_s(route: Route) -> int:
+def answer_s(route: Route, scale: TimeScale = REAL_TIME) -> int:
     """Return the seconds after which the answer to a packet is there at the latest, if none is lost; 0 below one.
 
     That is the delay both ways, with the largest jitter, and the time that full queues take to empty. Whole seconds, as
-    participants get them: a device whose link changes a little is not made anew.
+    participants get them: a device whose link changes a little is not made anew. Route and answer are in wall time;
+    whether it is below a second, and which whole one it is, counts for the device.
     """
-    longest = sum(map(_longest_s, (*route.up, *route.down)))
-    return 0 if longest < 1 else math.ceil(round(longest, 3))
+    longest = scale.to_device(sum(map(_longest_s, (*route.up, *route.down))))
+    return 0 if longest < 1 else math.ceil(round(scale.to_wall(math.ceil(round(longest, 3))), 3))
 
 
 def slowest(links: Iterable[Links]) -> Links:

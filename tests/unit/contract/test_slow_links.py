@@ -7,6 +7,7 @@ import pytest
 from fedsim_runner.contract.link import Link, Links
 from fedsim_runner.contract.routes import routes_to_server
 from fedsim_runner.contract.slow_links import answer_s, round_trip_s
+from fedsim_runner.contract.time_scale import TimeScale
 from fedsim_runner.contract.topology import Edge, Topology
 
 NONE = Links(Link(), Link())
@@ -32,6 +33,12 @@ def both(**values: int) -> Links:
 def test_the_slowest_answer(one: Links, other: Links, seconds: int) -> None:
     for links in ({"server": one, "client": other}, {"server": other, "client": one}):
         assert answer_s(routes_to_server("server", links)["client"]) == seconds
+
+
+def test_in_dilated_time_an_answer_takes_as_many_device_seconds() -> None:
+    for device_us, seconds in ((200_000, 0), (1_200_000, 12)):
+        links = {"server": both(delay_us=4 * device_us), "client": NONE}
+        assert answer_s(routes_to_server("server", links)["client"], TimeScale(0.25)) == seconds
 
 
 def test_a_round_trip_has_the_delays_of_both_devices_in_both_directions() -> None:
