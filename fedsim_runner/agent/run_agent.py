@@ -144,15 +144,7 @@ class Agent:
 
     def start(self) -> None:
         """Record the start in the journal, find the containers, and resume a run that an earlier agent left."""
-        self._record(
-            events.AgentStarted(
-                backend=self._links.backend,
-                kernel=platform.release(),
-                version=PROTOCOL,
-                congestion_control=read_congestion_controls().in_force(self._settings.congestion_control),
-                time_factor=self._settings.time_scale.factor,
-            )
-        )
+        self._record_start()
         for event in how_devices_are_emulated(self._state.emulated):
             self._record(event)
         self._lab.start()
@@ -448,8 +440,10 @@ class Agent:
     def _read_settings(self) -> RunSettings:
         """Read the device file again."""
         with self._lock:
-            lab = self._settings.lab
+            lab, scale = self._settings.lab, self._settings.time_scale
             self._settings = read_run_settings(self._device_file)
+            if self._settings.time_scale != scale:
+                self._record_start()  # the run was brought up again with another factor, which readers have to know
             if self._settings.lab != lab and self._watch.supervisor is None:
                 self._lab.close()
                 self._lab = self._join_lab()
@@ -536,6 +530,17 @@ class Agent:
     def _join_lab(self) -> LabPart:
         settings = self._settings
         return join_lab(settings.lab, settings.lab_host, self._run, self._state, lambda: self._watch, self._record)
+
+    def _record_start(self) -> None:
+        self._record(
+            events.AgentStarted(
+                backend=self._links.backend,
+                kernel=platform.release(),
+                version=PROTOCOL,
+                congestion_control=read_congestion_controls().in_force(self._settings.congestion_control),
+                time_factor=self._settings.time_scale.factor,
+            )
+        )
 
     # -- the journal --------------------------------------------------------------------------------------------------
 

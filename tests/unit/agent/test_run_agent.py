@@ -48,6 +48,20 @@ def test_the_gate_opens_only_after_the_links_and_shuts_for_later_starters(
     agent.close()
 
 
+def test_a_run_that_is_brought_up_again_with_another_factor_says_so_once(
+    kernel: FakeKernel, state: StateFolder, engine: FakeEngine
+) -> None:
+    agent = begin(state, engine)
+    commands.answer(agent, "links-apply", {})
+    content = json.loads(state.device_file.read_text())
+    state.device_file.write_text(json.dumps({**content, "time": "dilated", "time_factor": 0.25}))
+    for _ in range(2):
+        commands.answer(agent, "links-apply", {})
+    found = [event["time_factor"] for event in journal(state) if event["event"] == "agent_started"]
+    assert found == [1.0, 0.25]
+    agent.close()
+
+
 def test_without_its_network_a_course_fails_and_links_start_anew(
     kernel: FakeKernel, state: StateFolder, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ class EngineMissing(Event):
 
 @dataclass(frozen=True)
 class AgentStarted(Event):
-    """An agent has started.
+    """An agent has started, or has a run whose time factor is another one now.
 
     Attributes:
         backend: what shapes its links.
