@@ -64,6 +64,8 @@ def call(arguments: Sequence[str]) -> int:
         code: Any = app(args=add_verb(arguments), prog_name="fedsim-provision", standalone_mode=False)
         sys.stdout.flush()
         _refuse_lost_output(code)
+        if code == Exit.INTERRUPTED and not isinstance(code, Exit):  # what typer makes of a KeyboardInterrupt
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else Exit.DONE
     except FedsimError as error:
         if error.exit is not Exit.OUTPUT_CLOSED:  # whoever closed it knows

@@ -140,6 +140,15 @@ def test_ctrl_c_anywhere_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     assert call(["plan", "x"]) == Exit.INTERRUPTED
 
 
+def test_ctrl_c_within_a_verb_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fedsim_runner.cli.verbs.plan.load", interrupted)
+    assert call(["plan", "x.yaml"]) == Exit.INTERRUPTED
+    assert capsys.readouterr().err == "error: interrupted\n", "typer makes an exit code of it, without a word"
+
+
 def test_a_reader_that_goes_away_is_not_an_error(tmp_path: Path, repository: Path) -> None:
     spec = repository / "examples" / "quickstart.yaml"
     line = f'"{sys.executable}" -m fedsim_runner plan "{spec}" --json | head -n 1'

@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from threading import Event
 from typing import Any
 
 from rich.console import Console
@@ -65,15 +67,20 @@ def calibrate(
     images = build_images(console, image_base, engines, hosts, access)
     probed = [host for host in probe_lab_hosts(hosts, access) if not host.missing]
 
+    stop = Event()
+
     def one_host(host: LabHost) -> list[Calibrated | TimingError]:
-        return _calibrate_host(host, images[host.name], engines, access, again)
+        return _calibrate_host(host, images[host.name], engines, access, again, stop)
 
     with ThreadPoolExecutor(min(AT_ONCE, max(1, len(probed)))) as pool:
-        return [found for many in pool.map(one_host, probed) for found in many]
+        try:
+            return [found for many in pool.map(one_host, probed) for found in many]
+        finally:
+            stop.set()  # after an interrupt, the pool would wait until everything is timed
 
 
 def _calibrate_host(
-    host: LabHost, images: Images, engines: Sequence[str], access: LabAccess, again: bool
+    host: LabHost, images: Images, engines: Sequence[str], access: LabAccess, again: bool, stop: Event
 ) -> list[Calibrated | TimingError]:
     found: list[Calibrated | TimingError] = []
     try:
@@ -88,7 +95,7 @@ def _calibrate_host(
                     found.append(Calibrated(host.name, known, None))
                     continue
                 begun = time.monotonic()
-                made = _measure(engine.client, host, image, reference)
+                made = _measure(engine.client, host, image, reference, stop)
                 store.keep(made)
                 found.append(Calibrated(host.name, made, time.monotonic() - begun))
     except (TimingError, UnreachableError) as error:
@@ -101,14 +108,13 @@ def _image_of(engine: str, images: Mapping[str, Any]) -> str:
     return next(ref for ref in sorted(images) if ref.startswith(f"fedsim/engine-{engine}:"))
 
 
-def _measure(client: Any, host: LabHost, image: str, reference: Reference) -> Calibration:
+def _measure(client: Any, host: LabHost, image: str, reference: Reference, stop: Event) -> Calibration:
+    timed = partial(time_steps, client, image, reference, stop=stop)
     timings = [
-        time_steps(client, image, reference, 1, QUOTA_CPUS, SECONDS_WITHIN_QUOTA),
-        time_steps(
-            client, image, reference, 1, reference.small_cpus, SECONDS_WITHIN_QUOTA, least_steps=LEAST_WITHIN_SMALL
-        ),
+        timed(1, QUOTA_CPUS, SECONDS_WITHIN_QUOTA),
+        timed(1, reference.small_cpus, SECONDS_WITHIN_QUOTA, least_steps=LEAST_WITHIN_SMALL),
     ]
     for threads in threads_to_try(int(host.cpus)):
-        timings.append(time_steps(client, image, reference, threads, None, SECONDS_FREE))
+        timings.append(timed(threads, None, SECONDS_FREE))
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return Calibration(host.processor, reference.name, image, now, tuple(timings))

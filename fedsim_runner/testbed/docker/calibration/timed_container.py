@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from threading import Event
 from typing import Any
 
 from docker.errors import DockerException
@@ -49,10 +50,11 @@ def time_steps(
     seconds: float,
     parent: str | None = None,
     least_steps: int = LEAST_STEPS,
+    stop: Event | None = None,
 ) -> Timing:
     """Time steps for so many seconds, with so many threads, within a quota or without.
 
-    ``parent``: below that cgroup; ``least_steps``: so many, however long they take.
+    ``parent``: below that cgroup; ``least_steps``: so many, however long they take; ``stop``: ends it early.
 
     Raises:
         TimingError: the container fails.
@@ -61,12 +63,12 @@ def time_steps(
     command = ["python3", "-c", program, str(seconds), str(threads), str(least_steps)]
     try:
         with _running(client, image, command, threads, parent) as container:
-            _wait(container, timing_program.READY, READY_WITHIN_S)
+            _wait(container, timing_program.READY, READY_WITHIN_S, stop)
             if cpus is not None:
                 limit = limit_to(cpus)
                 container.update(cpu_period=limit.period_us, cpu_quota=limit.quota_us)
             container.kill("SIGUSR1")
-            steps = json.loads(_wait(container, "[[", timing_program.GIVE_UP_S))
+            steps = json.loads(_wait(container, "[[", timing_program.GIVE_UP_S, stop))
     except (DockerException, OSError, ValueError) as error:
         raise TimingError(f"{reference.name} cannot be timed in {image}: {error}") from error
     return summarise(threads, cpus, [(float(wall), float(used)) for wall, used in steps])
@@ -98,7 +100,7 @@ def _running(client: Any, image: str, command: Sequence[str], threads: int, pare
         container.remove(force=True)
 
 
-def _wait(container: Any, beginning: str, within_s: float) -> str:
+def _wait(container: Any, beginning: str, within_s: float, stop: Event | None) -> str:
     """Return the first line of a container's output that begins so."""
     end = time.monotonic() + within_s
     while True:
@@ -108,6 +110,8 @@ def _wait(container: Any, beginning: str, within_s: float) -> str:
         for line in output.splitlines():
             if line.startswith(beginning):
                 return str(line)
+        if stop is not None and stop.is_set():
+            raise ValueError("interrupted")
         if ended or time.monotonic() > end:
             raise ValueError(_why(container, output))
         time.sleep(POLL_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from threading import Event
 from typing import Any
 
 import pytest
@@ -76,4 +77,13 @@ def test_a_container_that_ends_early_is_removed_and_says_why(code: int, reason: 
     container = FakeContainer(ends_with=code)
     with pytest.raises(TimingError, match=reason):
         time_steps(FakeClient(container), "fedsim/engine:1", REFERENCES["numpy-mlp"], 1, None, 1.0)
+    assert container.calls == ["remove"]
+
+
+def test_an_interrupt_ends_it_at_once_and_removes_the_container() -> None:
+    container, stop = FakeContainer(), Event()
+    container.output = "still loading\n"
+    stop.set()
+    with pytest.raises(TimingError, match="interrupted"):
+        time_steps(FakeClient(container), "fedsim/engine:1", REFERENCES["numpy-mlp"], 1, None, 1.0, stop=stop)
     assert container.calls == ["remove"]
