@@ -122,7 +122,18 @@ def _describe_rates(device: Device, tracks: Mapping[str, Track]) -> str:
         for way, one in found.items()
         if one is not None
     ]
+    cut = {way: share for way in WAYS if (share := _cut_share(getattr(varying, way), tracks))}
+    if cut:
+        parts.append(f"nothing passes {' and '.join(f'{way} {share:.0%}' for way, share in cut.items())} of the time")
     return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _cut_share(name: str | None, tracks: Mapping[str, Track]) -> float:
+    """For which share of a track's time all is lost."""
+    if name is None or (losses := tracks[name].loss) is None:
+        return 0.0
+    lasts = tracks[name].lasts_ms()
+    return sum(ms for ms, loss in zip(lasts, losses, strict=True) if loss == 1) / sum(lasts)
 
 
 def _all_links(device: Device, tracks: Mapping[str, Track]) -> list[Link]:

@@ -77,3 +77,10 @@ def test_the_plan_says_how_links_vary(tmp_path: Path) -> None:
 def test_rates_so_low_that_a_queue_outlasts_them_are_named(tmp_path: Path, kbps: int, named: bool) -> None:
     plan = plan_of(tmp_path, trace=f"time_s,rate_up_kbps\n0,{kbps}\n1,9000\n")
     assert any("at the lowest rate a full queue" in note for note in plan.notes) is named
+
+
+def test_for_how_long_nothing_passes_is_noted(tmp_path: Path) -> None:
+    trace = "time_s,rate_up_kbps,rate_down_kbps\n0,1000,5000\n30,0,6000\n60,2000,0\n75,1000,5000\n90,3000,4000\n"
+    notes = plan_of(tmp_path, trace=trace).notes
+    assert any("nothing passes up 29% and down 14% of the time)" in note for note in notes), notes
+    assert not any("nothing passes" in note for note in plan_of(tmp_path).notes)
