@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from ..content import content_root
+
 #: What is to be said instead, by the name in ansible.cfg. ``ANSIBLE_`` and the name in capitals is a variable.
 _INSTEAD: Final = {
     "remote_user": "ansible_user in the inventory",
@@ -58,7 +60,7 @@ def _from_files(environment: Mapping[str, str], folder: Path, home: Path) -> Ite
     places = [place / "ansible.cfg" if place.is_dir() else place for place in places]
     places += [folder / "ansible.cfg", home / ".ansible.cfg", Path("/etc/ansible/ansible.cfg")]
     path = next((place for place in places if place.is_file()), None)
-    if path is None:
+    if path is None or path.resolve() == (content_root() / "ansible.cfg").resolve():  # ours counts
         return
     parser = configparser.RawConfigParser(strict=False, inline_comment_prefixes=(";",))
     try:

@@ -41,6 +41,10 @@ def test_a_file_that_is_named_counts_instead(tmp_path: Path) -> None:
     assert "remote_user" not in text
 
 
+def test_our_own_file_counts(repository: Path, tmp_path: Path) -> None:
+    assert describe_unread({}, repository, tmp_path) is None
+
+
 def test_a_damaged_file_is_left_to_ansible(tmp_path: Path) -> None:
     (tmp_path / "ansible.cfg").write_text("remote_user = ops\n", encoding="utf-8")
     assert describe_unread({}, tmp_path, tmp_path) is None
