@@ -68,6 +68,14 @@ def test_the_quickstart(engine: docker.DockerClient, repository: Path, tmp_path:
         (d, way) for d in devices for way in ("up", "down")
     ]
     assert {row["verdict"] for row in measured} <= {"within", "out", "undetermined"}
+    served = rows(folder / "compute.csv")
+    assert [row["device"] for row in served] == list(devices)
+    for row in served:
+        assert int(row["steps"]) > 0 and float(row["computing_cpu_seconds"]) > 0, row
+        assert row["verdict"] in {"within", "out", "undetermined"} and int(row["periods"]) > 0, row
+    (host,) = rows(folder / "hosts.csv")
+    assert 0 <= float(host["others_share"]) <= float(host["busy_share"])
+    assert rows(folder / "energy.csv") == []  # nobody published figures of these types
     passed = Counter[tuple[str, str]]()
     for row in rows(folder / "link_counters.csv"):
         passed[row["device"], row["direction"]] += int(row["packets"])
