@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..contract.errors import Exit, FedsimError
 from ..contract.paths import REPORT
 from ..contract.plain_folder import NotPlainError, require_plain
+from ..lab.ansible_inventory import LabInventoryError
 from ..results.run_files import read_course, read_json
 from ..testbed.values import UnreachableError
 from .hold import is_held
@@ -31,9 +31,30 @@ def status_of_all(runs: Mapping[str, LabOptions]) -> list[dict[str, Any]]:
     """The states of runs by name, each with the lab that it is on; without those that have ended and gone meanwhile."""
     answers = []
     for name, lab in runs.items():
-        with suppress(UnknownRunError):
+        try:
             answers.append(status_of(name, lab=lab))
+        except UnknownRunError:
+            continue
+        except LabInventoryError as error:  # that of an old run may be gone, and must not keep the others from view
+            answers.append({**_blank(name, find_run(name).folder), "state": "unknown", "reason": str(error)})
     return answers
+
+
+def _blank(run: str, folder: Path | None) -> dict[str, Any]:
+    """What is said of a run of which nothing is known yet."""
+    return {
+        "run": run,
+        "state": None,
+        "round": None,
+        "total_rounds": None,
+        "results": {},
+        "time_factor": None,
+        "reason": None,
+        "device": None,
+        "devices": {},
+        "folder": None if folder is None else str(folder),
+        "control_node": False,
+    }
 
 
 def status_of(run: str, runs_dir: Path | None = None, lab: LabOptions = NO_OPTIONS) -> dict[str, Any]:
@@ -45,19 +66,7 @@ def status_of(run: str, runs_dir: Path | None = None, lab: LabOptions = NO_OPTIO
         UnknownRunError: the run is not known anywhere.
     """
     known = find_run(run, runs_dir)
-    answer: dict[str, Any] = {
-        "run": run,
-        "state": None,
-        "round": None,
-        "total_rounds": None,
-        "results": {},
-        "time_factor": None,
-        "reason": None,
-        "device": None,
-        "devices": {},
-        "folder": None if known.folder is None else str(known.folder),
-        "control_node": False,
-    }
+    answer = _blank(run, known.folder)
     testbed = testbed_of(known, lab)
     # Also that of another user, who has a registry of his own.
     answer["control_node"] = alive = is_held(run) or testbed.worked_on_by(run) is not None

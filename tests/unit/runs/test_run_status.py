@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fedsim_runner.lab.ansible_inventory import LabInventoryError
 from fedsim_runner.runs import run_status
 from fedsim_runner.runs.labs import NO_OPTIONS
 
@@ -19,3 +20,15 @@ def test_a_run_that_ends_while_all_are_listed_is_left_out(monkeypatch: pytest.Mo
     monkeypatch.setattr(run_status, "status_of", status_of)
     found = run_status.status_of_all({"first": NO_OPTIONS, "gone": NO_OPTIONS, "last": NO_OPTIONS})
     assert [answer["run"] for answer in found] == ["first", "last"]
+
+
+def test_a_run_whose_lab_inventory_is_gone_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def status_of(run: str, lab: Any) -> dict[str, Any]:
+        if run == "far":
+            raise LabInventoryError("/lab: there is no such lab inventory")
+        return {"run": run}
+
+    monkeypatch.setattr(run_status, "status_of", status_of)
+    far, near = run_status.status_of_all({"far": NO_OPTIONS, "near": NO_OPTIONS})
+    assert (far["run"], far["state"], far["reason"]) == ("far", "unknown", "/lab: there is no such lab inventory")
+    assert near == {"run": "near"}
