@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Literal, get_args
 
+from ..contract.work_steps import BEGIN_OF
+
 ACTIVITY = "activity.jsonl"
 
 Step = Literal["send", "sent", "send_failed", "received", "train", "trained", "evaluate", "evaluated", "aggregate",
@@ -24,7 +26,6 @@ Step = Literal["send", "sent", "send_failed", "received", "train", "trained", "e
 # lost: the server gave up the client `peer`. late: an update that came after the end of its round was dropped.
 # used: the update of `peer` for the model of `round` was aggregated. unused: it arrived, and no aggregation takes it.
 STEPS: tuple[str, ...] = get_args(Step)
-_BEGIN_OF = {"trained": "train", "evaluated": "evaluate", "aggregated": "aggregate"}
 
 
 class Activity:
@@ -62,9 +63,9 @@ class Activity:
                 line[key] = value
         used = time.process_time()
         with self._lock:
-            if (before := self._used.pop(_BEGIN_OF.get(what, ""), None)) is not None:
+            if (before := self._used.pop(BEGIN_OF.get(what, ""), None)) is not None:
                 line["cpu"] = float(f"{used - before:.4f}")
-            if what in _BEGIN_OF.values():
+            if what in BEGIN_OF.values():
                 self._used[what] = used
             self._stream.write(json.dumps(line) + "\n")
 

@@ -25,6 +25,7 @@ from ..compute_verdict import (
 )
 from .hosts import CONTENDED_STEAL
 from .tasks import Step
+from .work import read_work
 
 COMPUTE_FILE = "compute.csv"
 COLUMNS = (
@@ -55,8 +56,6 @@ COLUMNS = (
     "reason",
 )
 NAMED = 4
-# What a step of work begins with, by what it ends with.
-_BEGIN_OF = {"trained": "train", "evaluated": "evaluate", "aggregated": "aggregate"}
 _ORDER = {OUT: 0, WITHIN: 1}
 # Of numbers of samples: devices with so little more or less have as much to do.
 _SAME_AMOUNT = 0.02
@@ -175,18 +174,11 @@ def stopped_devices(events: Iterable[Mapping[str, Any]], zero: float | None) -> 
 
 def _spans(steps: Sequence[Step], stopped: Sequence[Span]) -> list[tuple[str, float, float]]:
     """Return of each step of work what it was, its seconds and its processor seconds, without those under a stop."""
-    began: dict[str, float] = {}
-    found = []
-    for step in steps:
-        if step.what in _BEGIN_OF.values():
-            began[step.what] = step.t
-        what = _BEGIN_OF.get(step.what)
-        begin = None if what is None else began.pop(what, None)
-        if what is None or begin is None or step.cpu is None:
-            continue
-        if not any(since < step.t and begin < until for since, until in stopped):
-            found.append((what, step.t - begin, step.cpu))
-    return found
+    return [
+        (work.what, work.seconds, work.cpu)
+        for work in read_work(steps)
+        if work.cpu is not None and not any(since < work.ended and work.began < until for since, until in stopped)
+    ]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from fedsim_runner.contract.typed_json import FormError, load
 
 from .tasks import Step
 from .time_split import SECONDS
+from .work import read_work
 
 ENERGY_FILE = "energy.csv"
 COLUMNS = (
@@ -33,7 +34,6 @@ COLUMNS = (
 )
 #: What it adds to a row of device_rounds.csv, and to a round and a device.
 JOULES = "joules"
-_ENDS = {"trained": "train", "evaluated": "evaluate", "aggregated": "aggregate"}
 
 
 def read_models(placed: Mapping[str, Mapping[str, Any]]) -> dict[str, EnergyModel]:
@@ -65,7 +65,7 @@ def build_energy(
         if entry is None or entry.get("course_seconds") is None:
             continue
         seconds = entry["course_seconds"]
-        active = min(seconds, _active_seconds(activity.get(name, ())))
+        active = min(seconds, sum(work.seconds for work in read_work(activity.get(name, ()))))
         up, down = entry.get("bytes_up") or 0, entry.get("bytes_down") or 0
         joules = model.joules(seconds, active, up, down)
         rows.append(
@@ -107,14 +107,3 @@ def add_energy(
         sums[row["round"]] += row[JOULES]
     for entry in rounds:
         entry[JOULES] = round(sums[entry["round"]], 4) if entry["round"] in sums else None
-
-
-def _active_seconds(steps: Sequence[Step]) -> float:
-    began: dict[str, float] = {}
-    found = 0.0
-    for step in steps:
-        if step.what in _ENDS.values():
-            began[step.what] = step.t
-        elif (begin := began.pop(_ENDS.get(step.what, ""), None)) is not None:
-            found += step.t - begin
-    return found
