@@ -117,6 +117,27 @@ def test_links_that_vary_by_themselves(engine: docker.DockerClient, repository: 
     assert left_over(engine, "varying-links") == []
 
 
+def test_dilated_time(engine: docker.DockerClient, repository: Path, tmp_path: Path) -> None:
+    factor, rounds = 0.25, 3
+    text = (repository / "examples/dilated.yaml").read_text(encoding="utf-8")
+    text = text.replace("time: dilated", f"time: dilated\ncpu_factor: {factor}")
+    spec = tmp_path / "dilated.yaml"
+    spec.write_text(text.replace("total_round_num: 5", f"total_round_num: {rounds}"), encoding="utf-8")
+    command = Command([str(spec), "--run", "dilated"], tmp_path)
+    assert command.finish() == 0, command.output
+    folder = tmp_path / "runs" / "dilated"
+    report = report_of(folder)
+    assert (report["time"], report["time_factor"], report["final"]["test_acc"] > 0.8) == ("dilated", factor, True)
+    assert len(report["rounds"]) == rounds
+    assert all(one["seconds"] == pytest.approx(factor * one["wall_seconds"], abs=1e-3) for one in report["rounds"])
+    (gate,) = [event for event in events(folder) if event["event"] == "gate_opened"]
+    (begun,) = [event for event in events(folder) if event["event"] == "event_begun"]
+    assert begun["t"] - gate["open_at"] >= 2 / factor, "the event of second 2 is due by the devices' time"
+    sensor = {row["direction"]: row for row in rows(folder / "links.csv") if row["device"] == "sensor"}
+    assert (sensor["up"]["rate_asked_bps"], sensor["up"]["delay_asked_us"]) == ("768000", "150000")
+    assert left_over(engine, "dilated") == []
+
+
 @pytest.mark.alone
 def test_the_straggler_study(engine: docker.DockerClient, repository: Path, tmp_path: Path) -> None:
     command = Command([str(repository / "examples/stragglers.yaml"), "--run", "stragglers"], tmp_path)
@@ -151,7 +172,8 @@ def test_a_device_of_64_mb_holds_a_light_participant(engine: docker.DockerClient
 def test_every_example_is_run_by_a_test(repository: Path) -> None:
     names = {path.stem for path in (repository / "examples").glob("*.yaml")}
     light = {"quickstart", "new-device-type", "unequal-links", "bursts-and-queues", "regions", "ring", "stragglers"} | {
-        "varying-links"
+        "varying-links",
+        "dilated",
     }
     plain_ansible = {"quickstart.fedsim"}
     assert names == light | plain_ansible | {"distributed-lr", "convnet", "mixed"} | {"changing-links"}

@@ -43,7 +43,7 @@ def test_a_quoted_cell_may_have_the_separator() -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (gzip.compress(b"time_s"), "0: is compressed (gzip) (unpack it with gunzip)"),
+        (gzip.compress(b"time_s", mtime=0), "0: is compressed (gzip) (unpack it with gunzip)"),
         (b"PK\x03\x04....", "0: is a zip archive or a spreadsheet (unpack it, or save it as CSV)"),
         ("time_s".encode("utf-16"), "0: is UTF-16 text (save it as UTF-8)"),
         (b"\x80\x04\x95.", "0: is a Python pickle (write what it holds as CSV)"),
