@@ -43,13 +43,14 @@ def describe_placement(
             f"takes {1 / factor:.3g} times as long beside sending as on the devices: time: dilated scales both "
             f"(repeat with cpu_factor: {factor:g})"
         )
-    coarse = [item for item in placed if limit_to(item.cpus).coarse]
+    # In a dilated run these are cores and milliseconds of the devices.
+    coarse = [item for item in placed if limit_to(item.cpus / scale.factor).coarse]
     if coarse:
-        least = min(coarse, key=lambda item: item.cpus)
-        limit = limit_to(least.cpus)
+        least_cpus = min(item.cpus for item in coarse) / scale.factor
+        limit = limit_to(least_cpus)
         notes.append(
             f"{join_names([item.device.name for item in coarse])}: below 0.01 cpus a device computes in bursts; "
-            f"at {least.cpus:g} cpus it gets {limit.quota_us / 1000:g} ms every {limit.period_us / 1000:g} ms, "
+            f"at {least_cpus:g} cpus it gets {limit.quota_us / 1000:g} ms every {limit.period_us / 1000:g} ms, "
             "and its times are accurate to a few of these periods"
         )
     partly = [item for item in placed if item.cpus - item.threads > LEFT_OVER_CPUS]

@@ -113,7 +113,7 @@ def grain(cpus: float, threads: int, work: Work, factor: float = 1.0) -> float:
 
 def period_s(cpus: float, threads: int, factor: float = 1.0) -> float:
     """Return to which device seconds one span of a device's work is known: to a period, if it is held to its limit."""
-    return factor * (GRAIN_S + (limit_to(cpus).period_us / 1e6 if cpus < threads else 0.0))
+    return factor * (GRAIN_S + (limit_to(cpus, factor).period_us / 1e6 if cpus < threads else 0.0))
 
 
 def judge_alike(error: float, margin: float) -> Verdict:

@@ -210,6 +210,7 @@ class Provisioner:
         self.check = call.check
         self.start: bool = call.params["state"] == "started"
         self.devices = {device["name"]: device for device in devices}
+        self.time_factor: float = content.get("time_factor", 1.0)
         state_dir, images = call.params["state_dir"], call.params["images"]
         self.users = users_of_devices(StateFolder(Path(state_dir)), content, call.check)
         engine = self.client.info()
@@ -226,7 +227,9 @@ class Provisioner:
         """Bring one device to the requested state, or in check mode only record what differs."""
         device, have = self.devices.get(name), self.existing.get(name)
         want = None if device is None else self._build_container(device)
-        cpu_limit = None if device is None else build_cpu_limit(device["cpus"], self.settings.dropped)
+        cpu_limit = None
+        if device is not None:
+            cpu_limit = build_cpu_limit(device["cpus"], self.settings.dropped, self.time_factor)
         inspected = None
         if have is not None and want is not None and have["State"] in ("running", "created"):
             inspected = self.client.inspect_container(have["Id"])

@@ -36,10 +36,15 @@ class CpuLimit:
         return self.period_us > USUAL_PERIOD_US
 
 
-def limit_to(cpus: float) -> CpuLimit:
+def limit_to(cpus: float, time_factor: float = 1.0) -> CpuLimit:
     """Return the limit for a number of cores, from ``LEAST_CPUS`` on: periods of 20 ms from 0.05 cores on, and below
     that the shortest in which the smallest quota is what was asked for.
+
+    In a dilated run, with ``time_factor`` device seconds in a wall second, these are the device's cores and its time:
+    the period by the clock is as much longer, and the quota the same at any factor. With smaller quotas what a device
+    has in the processor's caches would be lost to others more often, and its steps take more processor time.
     """
     # Rounded first: 1000 / 0.001 must not become 1,000,001 by a rounding error.
-    period = min(math.ceil(round(max(LEAST_QUOTA_US / cpus, SHORTEST_PERIOD_US), 3)), LONGEST_PERIOD_US)
+    own = math.ceil(round(max(LEAST_QUOTA_US * time_factor / cpus, SHORTEST_PERIOD_US), 3))
+    period = min(math.ceil(round(own / time_factor, 3)), LONGEST_PERIOD_US)
     return CpuLimit(max(round(cpus * period), LEAST_QUOTA_US), period)

@@ -42,5 +42,18 @@ def test_each_limit_is_accepted_and_is_what_was_asked_for() -> None:
         assert limit.quota_us / limit.period_us == pytest.approx(cpus, rel=1e-3)
 
 
+@pytest.mark.parametrize("factor", [0.01, 0.25, 0.5, 3.0])
+def test_in_a_dilated_run_a_device_has_the_quota_that_it_has_in_real_time(factor: float) -> None:
+    for cpus in CPUS:
+        if cpus * factor < LEAST_CPUS:
+            continue
+        real, dilated = limit_to(cpus), limit_to(cpus * factor, factor)
+        assert dilated.quota_us >= LEAST_QUOTA_US
+        assert dilated.quota_us / dilated.period_us == pytest.approx(cpus * factor, rel=2e-3)
+        if dilated.period_us < LONGEST_PERIOD_US:
+            assert dilated.quota_us == pytest.approx(real.quota_us, rel=2e-3), cpus
+            assert dilated.period_us * factor == pytest.approx(real.period_us, rel=2e-3), cpus
+
+
 def test_limits_below_a_hundredth_of_a_core_are_coarse() -> None:
     assert {cpus for cpus in CPUS if limit_to(cpus).coarse} == {cpus for cpus in CPUS if cpus < 0.01}
