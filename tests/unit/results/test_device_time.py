@@ -156,6 +156,7 @@ def test_lab_hosts_stay_in_wall_time(tmp_path: Path) -> None:
     assert host["busy_share"] == 0.5
 
 
+@pytest.mark.drawing
 def test_page_and_summary_say_whose_time_it_is(tmp_path: Path) -> None:
     real, dilated = both(tmp_path, 0.25)
     pages = []
