@@ -61,6 +61,7 @@ def test_each_device_with_a_limit_has_a_row(tmp_path: Path) -> None:
     assert tuple(table[0]) == COLUMNS and [row["device"] for row in table] == list(rows)
 
 
+@pytest.mark.drawing
 def test_who_was_not_served_is_named_everywhere(tmp_path: Path) -> None:
     folder, report = run_with(tmp_path / "r", USED)
     (line,) = [line for line in describe_findings(report) if "did not compute as requested" in line]

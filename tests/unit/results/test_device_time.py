@@ -173,6 +173,7 @@ def test_page_and_summary_say_whose_time_it_is(tmp_path: Path) -> None:
     assert "wall time" in pages[1]
 
 
+@pytest.mark.drawing
 def test_runs_at_several_factors_are_compared_in_device_time(tmp_path: Path) -> None:
     real, dilated = both(tmp_path, 0.25)
     for folder, cpus in ((real, 1.0), (dilated, 0.25)):

@@ -65,6 +65,7 @@ def test_each_round_has_its_joules(tmp_path: Path) -> None:
     assert {row["joules"] for row in report["device_rounds"] if row["device"] != PI} == {None}
 
 
+@pytest.mark.drawing
 def test_the_page_calls_it_a_model_with_its_source(tmp_path: Path) -> None:
     folder, report = run_with(tmp_path / "r", FIGURES)
     assert try_publish(folder, report) is None
@@ -72,6 +73,7 @@ def test_the_page_calls_it_a_model_with_its_source(tmp_path: Path) -> None:
     assert "Energy: a model" in text and "a meter" in text
 
 
+@pytest.mark.drawing
 def test_without_figures_nothing_is_said(tmp_path: Path) -> None:
     folder, report = run_with(tmp_path / "r")
     assert report["energy"] == [] and {entry["joules"] for entry in report["rounds"]} == {None}
