@@ -10,8 +10,8 @@ description:
   - Runs on the control node, with the Python that fedsim-runner is installed in.
   - V(planned) reads the device files and returns, for every lab host, the reference of each image it needs, which of
     them it lacks, which it builds and which it receives from another one.
-  - V(assembled) makes the build contexts of missing layers. Wheels, archives and the Debian bootstrap are kept in the
-    user's cache, so they are fetched once.
+  - V(assembled) makes the build contexts of missing layers, and fails if what they are built from has changed since
+    they were planned. Wheels, archives and the Debian bootstrap are kept in the user's cache, so they are fetched once.
   - Where a device uses FederatedScope, its source is the one that the device files name, else
     O(federatedscope_source), the environment variable C(FEDSIM_FEDERATEDSCOPE_SOURCE), the user's configuration file,
     or upstream at a pinned commit. A source that cannot be obtained fails the module with C(fedsim_exit_code) 3.
@@ -172,7 +172,7 @@ def work(call: Call) -> dict[str, Any]:
     try:
         from fedsim_runner.contract.errors import FedsimError
         from fedsim_runner.testbed.docker.images import LayerSources, host_images
-        from fedsim_runner.testbed.docker.images.build_context import assemble
+        from fedsim_runner.testbed.docker.images.build_context import assemble, choose
         from fedsim_runner.user_folders import cache_dir
     except ImportError as error:
         raise FailedError(f"fedsim-runner is not installed in the Python that runs Ansible here: {error}") from error
@@ -197,7 +197,7 @@ def work(call: Call) -> dict[str, Any]:
         plan = host_images.plan_hosts(hosts, sources, base=params["base"])
         if params["state"] == "planned":
             return {"changed": False, **plan.as_dict(), "emulated": _find_emulated(params, contents)}
-        layers = [layer for layer in plan.layers if layer.ref in params["refs"]]
+        layers = choose(plan.layers, params["refs"])
         if call.check:
             return {"changed": bool(layers), "layers": []}
         for source in {id(layer.engine_source): layer.engine_source for layer in layers}.values():

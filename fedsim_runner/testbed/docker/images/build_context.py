@@ -13,6 +13,7 @@ from typing import Any
 
 from fedsim_runner.downloads.cache import locked
 
+from .image_error import ImageError
 from .layers import Layer, context_files, is_executable
 from .rootfs import rootfs_for
 from .wheelhouse import user_wheels, wheels_for
@@ -46,12 +47,24 @@ class Context:
         return base64.b64encode(gzip.compress(self.archive.read_bytes(), mtime=0)).decode()
 
 
+def choose(planned: Sequence[Layer], refs: Sequence[str]) -> tuple[Layer, ...]:
+    """The layers of the references ``refs``, which were planned before, each after its parent.
+
+    Raises ImageError: what they are built from has changed since, so that these would be other images.
+    """
+    found = tuple(layer for layer in planned if layer.ref in refs)
+    if changed := set(refs) - {layer.ref for layer in found}:
+        raise _changed(sorted(ref.removeprefix("fedsim/").partition(":")[0] for ref in changed))
+    return found
+
+
 def assemble(
     layers: Sequence[Layer], cache: Path, *, bootstrap: Collection[str] = (), suite: str = "bookworm"
 ) -> tuple[Context, ...]:
     """Make (or find) the contexts of ``layers`` in the cache, and the bootstraps of the architectures ``bootstrap``.
 
-    Raises ImageError: wheels or the bootstrap cannot be obtained; an engine's source raises its own error.
+    Raises ImageError: wheels or the bootstrap cannot be obtained, or files changed meanwhile; an engine's source raises
+    its own error.
     """
     for layer in layers:
         if layer.engine_source is not None and not _archive(layer, cache).is_file():
@@ -97,7 +110,16 @@ def _write(archive: Path, layer: Layer, wheels: Mapping[str, Sequence[Path]]) ->
                     _add(tar, f"{folder_name}/{name}", wheel)
             for target, path in layer.python:
                 _add(tar, target, path)
+        if layer.has_changed:  # what was packed is not what the archive's name says
+            raise _changed([layer.name])
         draft.replace(archive)
+
+
+def _changed(names: Sequence[str]) -> ImageError:
+    return ImageError(
+        f"what images are built from has changed since this command planned them: that of {', '.join(names)}",
+        hint="leave Dockerfiles, engines and fedsim-runner itself as they are until images are built. Run it again",
+    )
 
 
 def _add(tar: tarfile.TarFile, name: str, path: Path) -> None:

@@ -93,6 +93,7 @@ class Layer:
     engine_source: EngineSource | None = field(default=None, repr=False)
     packages: tuple[str, ...] = ()  # the user's pip requirements
     below: tuple[Path, ...] = ()  # the requirements files of the parent, which those must fit
+    identity: tuple[str, ...] = ()  # what its key is made of besides files: architecture, parent, what is installed
 
     @property
     def ref(self) -> str:
@@ -106,6 +107,11 @@ class Layer:
             return False
         files = context_files(self.directory)
         return sum((self.directory / path).stat().st_size for path in files) <= THIN_BYTES
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether its files are no longer those that its key was made of."""
+        return _key(self.identity, self.directory, self.python) != self.key
 
     @property
     def requirements(self) -> tuple[Path, ...]:
@@ -179,7 +185,8 @@ def _add(
         installed.append(source.identity())
     packages = sources.packages.get(engine.name, ()) if engine is not None else ()
     installed += packages
-    key = _key(arch, parent.key if parent else base_identity, directory, python, installed)
+    identity = (arch, parent.key if parent else base_identity, *installed)
+    key = _key(identity, directory, python)
     layer = Layer(
         name,
         arch,
@@ -192,6 +199,7 @@ def _add(
         source,
         packages,
         parent.requirements if parent else (),
+        identity,
     )
     planned[name, arch] = layer
     return layer
@@ -240,7 +248,7 @@ def _python(name: str, parts: Sequence[str], sources: LayerSources) -> tuple[tup
     return tuple(files)
 
 
-def _key(arch: str, below: str, directory: Path, python: Sequence[tuple[str, Path]], installed: Sequence[str]) -> str:
+def _key(identity: Sequence[str], directory: Path, python: Sequence[tuple[str, Path]]) -> str:
     digest = hashlib.sha256()
 
     def feed(*parts: str | bytes) -> None:
@@ -248,7 +256,7 @@ def _key(arch: str, below: str, directory: Path, python: Sequence[tuple[str, Pat
             data = part.encode() if isinstance(part, str) else part
             digest.update(len(data).to_bytes(8, "big") + data)  # lengths first: no two inputs read the same
 
-    feed(_FORMAT, arch, below, *installed)
+    feed(_FORMAT, *identity)
     own = [(path.as_posix(), directory / path) for path in context_files(directory)]
     for target, path in (*own, *python):
         feed(target, path.read_bytes(), "x" if is_executable(path) else "-")

@@ -19,7 +19,7 @@ from fedsim_runner.testbed.docker.images import (
     build_context,
     plan_layers,
 )
-from fedsim_runner.testbed.docker.images.build_context import assemble
+from fedsim_runner.testbed.docker.images.build_context import assemble, choose
 
 PARTICIPANT = [f"fedsim_runner/{path}" for path in ("__init__.py", "contract/__init__.py", "participant/__init__.py")]
 
@@ -128,6 +128,25 @@ def test_a_context_holds_what_the_dockerfile_copies(sources: LayerSources, tmp_p
     again = assemble(layers, tmp_path / "cache2")
     assert next(context.archive for context in again if context.layer.name == "engine-light").read_bytes() == first
     assert not list((tmp_path / "cache" / "contexts").glob("context-*"))
+
+
+def test_layers_of_another_plan_are_named(sources: LayerSources, tmp_path: Path) -> None:
+    images = {"toy-board-light": "amd64", "agent": "amd64"}
+    planned = plan_layers(images, sources)
+    refs = [layer.ref for layer in planned if layer.name != "base"]
+    assert [layer.ref for layer in choose(planned, refs)] == refs
+    _edit_participant(tmp_path)
+    with pytest.raises(ImageError, match=r"has changed since .* that of engine-light, toy-board-light: leave Docker"):
+        choose(plan_layers(images, sources), refs)
+
+
+def test_no_archive_has_other_files_than_its_name_says(sources: LayerSources, tmp_path: Path) -> None:
+    layers = plan_layers({"toy-board-light": "amd64"}, sources)
+    _edit_participant(tmp_path)
+    with pytest.raises(ImageError, match="that of engine-light"):
+        assemble(layers, tmp_path / "cache")
+    contexts = tmp_path / "cache" / "contexts"
+    assert [path.name for path in contexts.iterdir()] == [f"base-{layers[0].key}.tar"]
 
 
 @dataclass(frozen=True)
