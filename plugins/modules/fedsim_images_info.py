@@ -22,7 +22,7 @@ attributes:
     details: Nothing is ever changed.
 options:
   refs:
-    description: The images to count in RV(table) and RV(disk), together with their parents; all if not set.
+    description: The images to look at, together with their parents; all if not set.
     type: list
     elements: str
 """
@@ -78,7 +78,7 @@ def work(call: Call) -> dict[str, Any]:
     return {
         "changed": False,
         "arch": architecture(call.client.info()["Architecture"]),
-        "images": images,
+        "images": shown,
         "disk": disk,
         "table": [*lines, f"{size(disk)} on the disk, shared layers once"],
     }

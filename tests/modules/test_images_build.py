@@ -78,10 +78,10 @@ def test_a_missing_context_is_explained(layers: Layers, tmp_path: Path) -> None:
 
 
 def test_info_lists_ours_with_sizes(layers: Layers) -> None:
-    layer = layers.make("sized", GOOD)
-    call_module("fedsim_images", {"layers": [layer]})
+    layer, other = layers.make("sized", GOOD), layers.make("not-asked-for", GOOD)
+    call_module("fedsim_images", {"layers": [layer, other]})
     found = call_module("fedsim_images_info", {"refs": [layer["ref"]]})
-    assert layer["ref"] in found["images"] and found["arch"] == layer["arch"]
+    assert list(found["images"]) == [layer["ref"]] and found["arch"] == layer["arch"]
     assert found["disk"] == found["images"][layer["ref"]]["own"]
     assert found["table"][0].startswith("fedsim-test/sized ")
 

@@ -22,6 +22,7 @@ from .wiring import Interface, Neighbours, Wire
 
 PLUGGED, NEIGHBOURS, PORT, WAYS = "interface", "neighbours", "port", "ways"
 UP, DOWN = "up", "down"
+_MOST_SHOWN = 1000
 SEGMENTS = "frames in a packet"  # at most, on entering the qdisc of the device's interface; only 1 can be requested
 
 
@@ -51,7 +52,7 @@ class Veths:
         self._kinds = tuple(kinds)
         self._network = network
         self.wires: Mapping[str, Wire] = {}
-        self._shown: dict[str, tuple[tuple[bytes, ...], Qdisc | ForeignQdisc | None]] = {}
+        self._shown: dict[tuple[bytes, ...], Qdisc | ForeignQdisc | None] = {}
 
     def plan(self) -> dict[str, Settings]:
         """The settings that connect each device. Pure."""
@@ -62,7 +63,7 @@ class Veths:
 
     def read(self, namespaces: Mapping[str, str]) -> tuple[dict[str, Settings], Failures]:
         """Read the kernel's settings for each device; one that is not connected to the run's network has none."""
-        inside, failed = in_each(namespaces, self._read_inside)
+        inside, failed = in_each(namespaces, lambda _: self._read_inside())
         ends = self._network.ends()
         downs: Mapping[str, Qdisc | ForeignQdisc] = {}
         if ends:
@@ -180,7 +181,7 @@ class Veths:
         ]
         return {**failed, **self._network.batch(lines)}
 
-    def _read_inside(self, name: str) -> _Inside:
+    def _read_inside(self) -> _Inside:
         interface = rtnetlink.find_interface(INTERFACE)
         if interface is None:
             return _Inside(None)
@@ -188,21 +189,23 @@ class Veths:
             interface,
             tuple(rtnetlink.addresses(interface.index)),
             rtnetlink.permanent_neighbours(interface.index),
-            self._read_up(name, interface.index),
+            self._read_up(interface.index),
             routing.read_ways(interface.index),
         )
 
-    def _read_up(self, name: str, index: int) -> Qdisc | ForeignQdisc | None:
-        """The qdisc on the device's interface. ``tc`` explains it only if the kernel's own form is a new one.
+    def _read_up(self, index: int) -> Qdisc | ForeignQdisc | None:
+        """The qdisc on the device's interface. ``tc`` explains it only if no device had the same in the kernel's form.
 
-        A program for each of hundreds of devices would take most of the time of reading links that are in force.
+        A program for each of hundreds of devices would take most of the time of reading their links.
         """
         raw = kernel_qdiscs.raw_qdiscs(index)
-        shown = self._shown.get(name)
-        if shown is None or shown[0] != raw:
-            entries = [{**entry, "dev": INTERFACE} for entry in read_qdiscs(INTERFACE)]
-            shown = self._shown[name] = raw, parse_qdiscs(entries, self._kinds).get(INTERFACE)
-        return shown[1]
+        if raw in (shown := self._shown):
+            return shown[raw]
+        entries = [{**entry, "dev": INTERFACE} for entry in read_qdiscs(INTERFACE)]
+        qdisc = parse_qdiscs(entries, self._kinds).get(INTERFACE)
+        # Links that follow a trace have ever new ones. Other threads may be reading the one before.
+        self._shown = {**(shown if len(shown) < _MOST_SHOWN else {}), raw: qdisc}
+        return qdisc
 
     def _add_pairs(self, names: Collection[str], namespaces: Mapping[str, str]) -> Failures:
         """Make the pairs that are missing. An interface of another origin, or an end left behind, is removed."""
