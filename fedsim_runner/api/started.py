@@ -165,7 +165,7 @@ def start(
             raise FedsimError(f"{option} is no option here", Exit.SPEC, hint=instead)
     spec, folder = Path(experiment), Path(runs_dir).absolute()
     try:
-        title = load_experiment(spec).name
+        title = load_experiment(spec, limits=docker).name
     except SpecErrors as errors:
         raise errors.counted(str(spec)) from errors
     except OSError as error:

@@ -79,8 +79,9 @@ def out(stderr: bool = False) -> SafeConsole:
     return SafeConsole(stderr=stderr, width=None if stream.isatty() else PLAIN_WIDTH, soft_wrap=not stream.isatty())
 
 
-def load(spec: Path, overrides: Sequence[Override] = ()) -> Experiment:
-    """Return the experiment in a file. ``overrides``: values that options give in place of the file's.
+def load(spec: Path, overrides: Sequence[Override] = (), limits: bool = True) -> Experiment:
+    """Return the experiment in a file. ``overrides``: values that options give in place of the file's; ``limits``:
+    whether the testbed has any.
 
     Raises:
         FedsimError: it cannot be read or has mistakes; the text lists all of them.
@@ -89,7 +90,7 @@ def load(spec: Path, overrides: Sequence[Override] = ()) -> Experiment:
     from ..yamlfile.spec_errors import SpecErrors
 
     try:
-        return load_experiment(spec, overrides)
+        return load_experiment(spec, overrides, limits)
     except SpecErrors as errors:
         raise errors.counted(str(spec)) from errors
     except OSError as error:

@@ -12,16 +12,25 @@ from ..engines.initial_model import check_initial_model
 from ..spec.draft import Draft
 from ..spec.experiment import Experiment
 from ..spec.load import parse_draft, read_draft
+from ..spec.without_limits import report_impossible
 from ..yamlfile.overrides import Override
 
 
-def load_experiment(path: Path, overrides: Sequence[Override] = ()) -> Experiment:
-    """Read and check an experiment file. ``overrides``: values that options give in place of the file's.
+def load_experiment(path: Path, overrides: Sequence[Override] = (), limits: bool = True) -> Experiment:
+    """Read and check an experiment file.
+
+    Args:
+        path: the file.
+        overrides: values that options give in place of the file's.
+        limits: whether the testbed for which it is read has limits and links.
 
     Raises:
         SpecErrors: the file cannot be read or is wrong; the error lists all mistakes.
     """
-    return check_engines(_checked(read_draft(path, overrides))).finish()
+    draft = check_engines(_checked(read_draft(path, overrides)))
+    if not limits:
+        report_impossible(draft.experiment, draft.document)
+    return draft.finish()
 
 
 def parse_experiment(text: str, path: Path, *, engines: bool = False) -> Experiment:

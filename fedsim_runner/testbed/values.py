@@ -23,6 +23,7 @@ class Traits:
         on_interrupt: message that says what the first Ctrl-C does to a run.
         stages: its stages, in order.
         builds_images: whether engines are installed into images, so that their sources are kept for a rerun.
+        limits: whether devices have limits and links, and something can happen to them.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Traits:
     on_interrupt: str
     stages: tuple[Stage, ...]
     builds_images: bool = False
+    limits: bool = True
 
 
 @dataclass(frozen=True)

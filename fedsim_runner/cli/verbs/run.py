@@ -78,7 +78,7 @@ def run(
     if seeds is None and not grid:
         from fedsim_runner.runs.sweeps.members import target_override
 
-        experiment = load(spec, () if target is None else (target_override(target),))
+        experiment = load(spec, () if target is None else (target_override(target),), testbed.traits.limits)
         code, report = run_experiment(experiment, options, console, testbed)
     else:
         from fedsim_runner.runs.sweeps.members import read_request

@@ -36,7 +36,7 @@ def run_sweep(
             what a run needs is not there.
     """
     members = members_of(request)
-    experiments = load_all(spec, members)
+    experiments = load_all(spec, members, testbed.traits.limits)
     check_points(members, experiments, testbed)
 
     def execute(experiment: Experiment, own_options: RunOptions) -> Exit:
@@ -69,8 +69,8 @@ def _digest(experiment: Experiment) -> str:
     return hashlib.sha256(json.dumps(written, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def load_all(spec: Path, members: Sequence[Member]) -> list[Experiment]:
-    """Read and check the experiment of every run.
+def load_all(spec: Path, members: Sequence[Member], limits: bool = True) -> list[Experiment]:
+    """Read and check the experiment of every run; ``limits``: whether the testbed has any.
 
     Raises:
         FedsimError: there are mistakes; the text lists all, each once.
@@ -83,7 +83,7 @@ def load_all(spec: Path, members: Sequence[Member]) -> list[Experiment]:
         # What contradicts a seed does so at any point, and to read a file may mean to read gigabytes of data.
         if member.number not in by_point or member.seed not in seeds:
             try:
-                by_point[member.number] = load_experiment(spec, member.overrides)
+                by_point[member.number] = load_experiment(spec, member.overrides, limits)
             except SpecErrors as wrong:
                 for error in wrong.errors:
                     # The same mistake of a key is there with all its values.

@@ -24,6 +24,7 @@ from fedsim_runner.plan.model import Plan
 from fedsim_runner.plan.names import join_names
 from fedsim_runner.spec.device_settings import experiment_document
 from fedsim_runner.spec.experiment import Experiment
+from fedsim_runner.spec.without_limits import report_impossible
 from fedsim_runner.yamlfile.spec_errors import SpecErrors
 
 from ..orphans import end_processes
@@ -44,6 +45,7 @@ class ProcessTestbed:
         devices_are="plain processes",
         on_interrupt="interrupted: ending all participants",
         stages=STAGES,
+        limits=False,
     )
 
     def __init__(self) -> None:
@@ -59,18 +61,10 @@ class ProcessTestbed:
         Raises:
             FedsimError: it asks for what only limits, links and containers make possible.
         """
-        if experiment.time == "dilated":
-            document = experiment_document(experiment, [])
-            message = "without Docker nothing is limited, so nothing can be scaled"
-            document.report(("time",), message, "run it with Docker, or write time: real")
+        document = experiment_document(experiment, [])
+        report_impossible(experiment, document)
+        if document.errors:
             raise SpecErrors(document.errors).counted(str(experiment.path or "the experiment file"))
-        if experiment.timeline:
-            keys = "available" if all(entry.of_availability for entry in experiment.timeline) else "events"
-            raise FedsimError(
-                f"{keys}: without Docker there are neither links nor containers to which that could happen",
-                Exit.SPEC,
-                f"run it with Docker, or remove {keys}",
-            )
         interpreters({device.engine for device in experiment.devices}, experiment.federatedscope_source)
         # There is one lab host, which has no name in a lab.
         devices = tuple(replace(device, lab_host=None, lab_labels={}) for device in experiment.devices)

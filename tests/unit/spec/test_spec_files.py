@@ -17,10 +17,24 @@ HEAD = "name: x\nfederatedscope: {config: {federate: {total_round_num: 3}}}\ndev
 SERVER = "  - {name: server, type: edge-server, role: server}\n"
 
 
-def errors_of(path: Path) -> list[str]:
+def errors_of(path: Path, limits: bool = True) -> list[str]:
     with pytest.raises(SpecErrors) as caught:
-        load_experiment(path)
+        load_experiment(path, limits=limits)
     return [str(error).removeprefix(f"{path.parent}/") for error in caught.value.errors]
+
+
+def test_what_is_impossible_without_limits_is_named_with_all_other_mistakes(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    text = HEAD.replace("name: x", "name: x\ntime: dilated\nnetwrk: {}") + SERVER
+    text += "  - {name: pi, type: iot-minimal, available: [[0, 9]]}\nevents: [{at: 5, devices: pi, action: offline}]\n"
+    path.write_text(text, encoding="utf-8")
+    assert [line.partition(" (")[0] for line in errors_of(path)] == ["x.yaml:3: netwrk: unknown key"]
+    assert [line.partition(": without")[0].partition(" (")[0] for line in errors_of(path, limits=False)] == [
+        "x.yaml:2: time",
+        "x.yaml:3: netwrk: unknown key",
+        "x.yaml:7: devices[1].available",
+        "x.yaml:8: events",
+    ]
 
 
 def test_missing_file(tmp_path: Path) -> None:
