@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ..agent.links import backends
 from ..contract.link import Link
+from ..contract.time_scale import REAL_TIME, TimeScale
 from ..spec.experiment import Experiment
 from .model import PlacedDevice, group_by_host
 from .placement_error import PlacementError
@@ -31,8 +32,16 @@ def describe_refusals(experiment: Experiment, placed: Sequence[PlacedDevice]) ->
             yield f"lab host {host}: links need back end {names}: {'; '.join(said)}"
 
 
-def describe_approximations(experiment: Experiment, placed: Sequence[PlacedDevice]) -> Iterator[str]:
-    """Yield a note for each lab host and each thing there that a back end which may be used does not hold exactly."""
+def describe_approximations(
+    experiment: Experiment, placed: Sequence[PlacedDevice], scale: TimeScale = REAL_TIME
+) -> Iterator[str]:
+    """Yield a note for each lab host and each thing there that a back end which may be used does not hold exactly.
+
+    Args:
+        experiment: in wall time.
+        placed: likewise.
+        scale: of the notes' values, which are the devices'.
+    """
     may_change, by_host = _may_change(experiment), _links_by_host(experiment, placed)
     for backend in backends.load_all():
         if experiment.link_backend not in (backends.AUTO, backend.name):
@@ -41,7 +50,7 @@ def describe_approximations(experiment: Experiment, placed: Sequence[PlacedDevic
         for host, links in by_host.items():
             if any(backend.lacks(links, may_change)):
                 continue
-            for what in backend.approximates(links):
+            for what in backend.approximates(links, scale):
                 yield f"lab host {host}: back end {backend.name}{where} {what}"
 
 

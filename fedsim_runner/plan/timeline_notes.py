@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from ..contract import units
 from ..contract.link import Link, Links
+from ..contract.time_scale import REAL_TIME, TimeScale
 from ..contract.timeline import LEAST_RATE_BPS, TimelineEntry, covers, describe_time, links_with
 from ..spec.experiment import Experiment
 from .model import PlacedDevice
@@ -18,9 +20,14 @@ from .varying_links import LONG_QUEUE_S, empties_s, keep_old_rate
 _SILENT = {"freeze": "thaw", "partition": "heal"}
 
 
-def describe_timeline(experiment: Experiment) -> Iterator[str]:
-    """Notes on events that leave nothing of a link, that queues outlast, or that cost clients."""
-    yield from _fully_loaded(experiment)
+def describe_timeline(experiment: Experiment, scale: TimeScale = REAL_TIME) -> Iterator[str]:
+    """Notes on events that leave nothing of a link, that queues outlast, or that cost clients.
+
+    Args:
+        experiment: in device time.
+        scale: how device time and wall time are related.
+    """
+    yield from _fully_loaded(experiment, math.ceil(scale.device_rate(LEAST_RATE_BPS)))
     yield from _outlasted(experiment)
     events = [entry for entry in experiment.timeline if not entry.of_availability]
     for entry in events:
@@ -61,8 +68,9 @@ def refuse_unseen(timeline: Sequence[TimelineEntry], placed: Sequence[PlacedDevi
             )
 
 
-def _fully_loaded(experiment: Experiment) -> Iterator[str]:
-    """Name events at a time whose other traffic is more than the rate that earlier ones leave."""
+def _fully_loaded(experiment: Experiment, least_bps: int) -> Iterator[str]:
+    """Name events at a time whose other traffic is more than the rate that earlier ones leave; ``least_bps``: what a
+    link then still has, in device time."""
     by_name = {device.name: device for device in experiment.devices}
     in_force: defaultdict[str, list[TimelineEntry]] = defaultdict(list)
     timed = ((entry.at_s, entry) for entry in experiment.timeline if entry.at_s is not None and entry.action is None)
@@ -74,12 +82,12 @@ def _fully_loaded(experiment: Experiment) -> Iterator[str]:
             in_force[name] = [*before, entry]
             if named or not loads:
                 continue
-            links = links_with(by_name[name].network.links, in_force[name])
-            if LEAST_RATE_BPS in (links.up.rate_bps, links.down.rate_bps):
+            links = links_with(by_name[name].network.links, in_force[name], least_bps)
+            if least_bps in (links.up.rate_bps, links.down.rate_bps):
                 named = True
                 yield (
                     f"event {entry.number} ({describe_time(entry)}): other traffic leaves {name} only "
-                    f"{units.rate(LEAST_RATE_BPS)}, as an earlier event has changed its rate"
+                    f"{units.rate(least_bps)}, as an earlier event has changed its rate"
                 )
 
 

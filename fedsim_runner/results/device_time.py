@@ -30,7 +30,6 @@ from ..contract.events import (
     LinksVaried,
 )
 from ..contract.lenient import number
-from ..contract.link_verdict import OUT
 from ..contract.time_scale import REAL_TIME, TimeScale, read_factor
 
 Convert = Callable[[float], float]
@@ -109,13 +108,7 @@ class DeviceTime:
         changes: dict[str, Any] = {
             name: _scaled(getattr(event, name), change) for table, change in parts for name in table.get(kind, ())
         }
-        if isinstance(event, LinkMeasured | LinkCounted) and event.reason is not None and OUT in _verdicts(event):
-            changes["reason"] = f"{event.reason}; values in wall time"
         return replace(event, t=_scaled(event.t, self.at), **changes)
-
-
-def _verdicts(event: LinkMeasured | LinkCounted) -> tuple[str | None, ...]:
-    return (event.verdict,) if isinstance(event, LinkMeasured) else (event.rate_verdict, event.loss_verdict)
 
 
 def _scaled(value: float | None, change: Convert) -> float | None:

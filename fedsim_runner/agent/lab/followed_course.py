@@ -59,6 +59,7 @@ class FollowedCourse(Supervisor):
         self._offset_s = offset_s
         self._server_host = server_host
         self._silence_timeout_s = settings.lab_silence_s
+        self._wall_span = settings.time_scale.describe_wall
         self._began = now
         self._lines: dict[str, deque[str]] = {}
         self._signs = _Signs()
@@ -191,7 +192,7 @@ class FollowedCourse(Supervisor):
             return f"the agent of lab host {host}, which carries the server, has ended"
         silent_s = now - max(self._began, self._uplink.heard_at or 0.0)
         if silent_s >= self._silence_timeout_s:
-            return f"nothing was heard of lab host {host}, which carries the server, for {silent_s:.0f} s"
+            return f"nothing was heard of lab host {host}, which carries the server, for {self._wall_span(silent_s)}"
         return None
 
     def _mark_down(self, device: str, reason: str, now: float) -> list[Event]:

@@ -120,7 +120,7 @@ class Judge:
 
     def _why_lost(self, host: str, member: Member, now: float) -> str | None:
         assert self._settings is not None
-        limit_s = self._settings.lab_silence_s
+        limit_s, span = self._settings.lab_silence_s, self._settings.time_scale.describe_wall
         if member.life is not None and self._lives.setdefault(host, member.life) != member.life:
             return "its agent was started anew"
         if member.closed_at is not None and now - member.closed_at >= CLOSED_S:
@@ -129,8 +129,8 @@ class Judge:
         if silent_s < limit_s:
             return None
         if member.heard_at is None:
-            return f"its agent has not reached this lab host's within {limit_s:g} s"
-        return f"its agent has given no sign of life for {silent_s:.0f} s"
+            return f"its agent has not reached this lab host's within {span(limit_s)}"
+        return f"its agent has given no sign of life for {span(silent_s)}"
 
     def _take(self, host: str, message: Mapping[str, Any]) -> None:
         """Handle what another agent reports, unless its devices have been given up."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.time_scale import REAL_TIME, TimeScale
 
 from .need import Need
 from .profile import Profile
@@ -74,8 +75,13 @@ class LinkBackend(Protocol):
         return iter(())
 
     @staticmethod
-    def approximates(links: Sequence[Link]) -> Iterator[str]:
-        """What it holds only roughly of these links, all those of one lab host: as a plan's note goes on. Pure."""
+    def approximates(links: Sequence[Link], scale: TimeScale = REAL_TIME) -> Iterator[str]:
+        """What it holds only roughly of these links, all those of one lab host: as a plan's note goes on. Pure.
+
+        Args:
+            links: in wall time, as it puts them into force.
+            scale: of the note's values, which are the devices'.
+        """
         return iter(())
 
     @abstractmethod

@@ -9,12 +9,12 @@ from types import MappingProxyType
 from fedsim_runner.contract.events import LinkCounted
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.link_verdict import OUT, UNDETERMINED, Counted, judge_course
-from fedsim_runner.contract.units import rate
+from fedsim_runner.contract.time_scale import REAL_TIME, TimeScale
 
 from ..links.profile import Profile
 from ..links.run_links import RunLinks
 from ..links.tally import Tally
-from .findings import KERNEL, LOAD
+from .findings import KERNEL, LOAD, describe_rate, in_full
 
 #: So often the counters are read: those of a container that has ended can no longer be.
 LOOK_S = 5.0
@@ -45,6 +45,7 @@ class CourseCheck:
         late_s: float,
         changed: Collection[tuple[str, str]] = (),
         varying: Mapping[tuple[str, str], Collection[str]] = MappingProxyType({}),
+        scale: TimeScale = REAL_TIME,
     ) -> list[LinkCounted]:
         """What was counted until now, one event for each direction of this lab host's devices, and of edges.
 
@@ -56,6 +57,7 @@ class CourseCheck:
             late_s: the longest that a packet is known to have been late.
             changed: the directions that were changed meanwhile, by device and ``up`` or ``down``.
             varying: which of ``rate`` and ``loss`` a direction did not keep, by device and ``up`` or ``down``.
+            scale: how device time and wall time are related.
         """
         self._look(running)
         here = {one.device for one in profile.devices}
@@ -71,7 +73,10 @@ class CourseCheck:
             for sites, link in profile.edges.items()
             if (tally := self._counts.get(names[sites])) is not None
         ]
-        found = [describe_count(*one, late_s, len(counted), changed=(one[0], one[1]) in changed) for one in counted]
+        found = [
+            describe_count(*one, late_s, len(counted), changed=(one[0], one[1]) in changed, scale=scale)
+            for one in counted
+        ]
         return [_without_verdict_on(varying.get((str(one.device), str(one.direction)), ()), one) for one in found]
 
     def _look(self, running: Mapping[str, int]) -> None:
@@ -90,9 +95,17 @@ def _without_verdict_on(values: Collection[str], counted: LinkCounted) -> LinkCo
 
 
 def describe_count(
-    device: str, way: str, asked: Link, tally: Tally, late_s: float, among: int, changed: bool = False
+    device: str,
+    way: str,
+    asked: Link,
+    tally: Tally,
+    late_s: float,
+    among: int,
+    changed: bool = False,
+    scale: TimeScale = REAL_TIME,
 ) -> LinkCounted:
-    """Return what was counted of one direction, and what to think of it.
+    """Return what was counted of one direction, and what to think of it: in wall time, with a reason for people in the
+    devices'.
 
     One that events have changed is not judged: it had several rates and losses, and there is one count of all.
     """
@@ -107,8 +120,8 @@ def describe_count(
         loss_verdict = UNDETERMINED
         reasons.append("events changed it during the course, so there is nothing to compare the counters with")
     if rate_verdict == OUT and asked.rate_bps is not None:
-        busiest = rate(float(f"{found.busiest_bps:.4g}"))
-        reasons.append(f"{busiest} passed, not {rate(asked.rate_bps)} (likely reason: {KERNEL})")
+        busiest, where = describe_rate(found.busiest_bps, scale), "" if scale.is_real else " in device time"
+        reasons.append(f"{busiest} passed, not {in_full(asked.rate_bps, scale)}{where} (likely reason: {KERNEL})")
     if loss_verdict == OUT:
         cause = f"{LOAD}: the lab host did not take {tally.dropped} in time" if tally.dropped else KERNEL
         reasons.append(f"{lost} of {packets} packets lost, not {asked.loss:.2%} (likely reason: {cause})")

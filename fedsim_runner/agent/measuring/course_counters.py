@@ -80,7 +80,8 @@ class CourseCounters:
                     self._record(PacketsTimed(**lateness))
         late_s = lateness.get("latest_us", 0) / 1e6
         running = self._running()
-        for event in self._check.events(settings.links, running, late_s, changed, settings.varying_values()):
+        varying, scale = settings.varying_values(), settings.time_scale
+        for event in self._check.events(settings.links, running, late_s, changed, varying, scale):
             self._record(event)
         try:
             self._seconds.finish(time.time(), running)

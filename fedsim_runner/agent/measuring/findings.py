@@ -17,6 +17,7 @@ from fedsim_runner.contract.link_verdict import (
     tolerated_delay_us,
     tolerated_rate_bps,
 )
+from fedsim_runner.contract.time_scale import REAL_TIME, TimeScale
 from fedsim_runner.contract.units import rate
 
 from .meter import Findings
@@ -27,18 +28,24 @@ _OWN = "at such a rate that may be how the lab host sends and takes them in, and
 LOAD, FIREWALL, KERNEL = "load", "firewall", "kernel"
 
 
-def describe_links(schedule: Schedule, found: Findings) -> list[LinkMeasured]:
+def describe_links(schedule: Schedule, found: Findings, scale: TimeScale = REAL_TIME) -> list[LinkMeasured]:
     """Return one event for each direction that was measured."""
     return [
-        describe_link(flow.target, measured, found.late_us, len(schedule.flows), flow.train is not None)
+        describe_link(flow.target, measured, found.late_us, len(schedule.flows), flow.train is not None, scale)
         for flow, measured in zip(schedule.flows, found.measured, strict=True)
     ]
 
 
 def describe_link(
-    target: Target, found: Measured, late_us: int = 0, among: int = 1, had_train: bool = True
+    target: Target,
+    found: Measured,
+    late_us: int = 0,
+    among: int = 1,
+    had_train: bool = True,
+    scale: TimeScale = REAL_TIME,
 ) -> LinkMeasured:
-    """Return what was asked for, what was measured, and what to think of it.
+    """Return what was asked for, what was measured, and what to think of it: in wall time, with a reason for people in
+    the devices'.
 
     Args:
         target: the direction.
@@ -46,6 +53,7 @@ def describe_link(
         late_us: by how much the measuring process itself was late on average.
         among: so many directions are judged together.
         had_train: whether there was one for its rate.
+        scale: how device time and wall time are related.
     """
     asked = target.link
     arrived_bps = found.rate_bps.value if found.rate_bps is not None and _is_own(asked, found) else None
@@ -56,11 +64,11 @@ def describe_link(
     too_late = late_us > tolerated_delay_us(asked.delay_us) / 2
     reason: str | None = None
     if verdict == OUT:
-        reason = explain(asked, found, judgement, late_us)
+        reason = explain(asked, found, judgement, late_us, scale)
         if too_late and found.lost < found.sent:
             verdict = UNDETERMINED  # what was late may have been the measurement
     elif verdict == UNDETERMINED:
-        reason = _explain_doubt(asked, found, judgement, had_train, arrived_bps)
+        reason = _explain_doubt(asked, found, judgement, had_train, arrived_bps, scale)
     return LinkMeasured(
         device=target.device,
         direction=target.direction,
@@ -80,21 +88,38 @@ def describe_link(
     )
 
 
-def explain(asked: Link, found: Measured, judgement: Judgement, late_us: int) -> str:
+def explain(asked: Link, found: Measured, judgement: Judgement, late_us: int, scale: TimeScale = REAL_TIME) -> str:
     """Return what is out, and what is likely to be the reason: load, a firewall, or the kernel."""
     if found.sent and found.lost == found.sent:
         return f"nothing arrived (likely reason: {FIREWALL}: rules in the device's namespace or between bridge ports)"
     parts = []
     if "delay" in judgement.out and found.delay_us:
-        parts.append(f"delay {found.delay_us.value / 1000:.1f} ms, not {asked.mean_delay_us / 1000:g} ms")
+        parts.append(f"delay {_ms(found.delay_us.value, scale):.1f} ms, not {_ms(asked.mean_delay_us, scale):g} ms")
     if "jitter" in judgement.out and found.jitter_us:
-        parts.append(f"jitter {found.jitter_us.value / 1000:.1f} ms, not {asked.jitter_us / 1000:g} ms")
+        parts.append(f"jitter {_ms(found.jitter_us.value, scale):.1f} ms, not {_ms(asked.jitter_us, scale):g} ms")
     if "rate" in judgement.out and found.rate_bps and asked.rate_bps:
         burst = f" after a burst of {found.burst_bytes:.0f} bytes" if found.burst_bytes else ""
-        parts.append(f"rate {rate(float(f'{found.rate_bps.value:.4g}'))}{burst}, not {rate(asked.rate_bps)}")
+        parts.append(f"rate {describe_rate(found.rate_bps.value, scale)}{burst}, not {in_full(asked.rate_bps, scale)}")
+    what = f"{', '.join(parts)}{'' if scale.is_real or not parts else ' in device time'}"
     if "loss" in judgement.out:
-        parts.append(f"{found.lost} of {found.sent} packets lost, not {asked.loss:.2%}")
-    return f"{', '.join(parts)} (likely reason: {_likely(asked, found, judgement, late_us)})"
+        lost = f"{found.lost} of {found.sent} packets lost, not {asked.loss:.2%}"
+        what = f"{what}, {lost}" if parts else lost
+    return f"{what} (likely reason: {_likely(asked, found, judgement, late_us)})"
+
+
+def describe_rate(bps: float, scale: TimeScale, digits: int = 4) -> str:
+    """Describe a rate that was measured as the devices have it."""
+    return rate(float(f"{scale.device_rate(bps):.{digits}g}"))
+
+
+def in_full(bps: int, scale: TimeScale) -> str:
+    """Describe a rate that was asked for, or tried, as the devices have it."""
+    return rate(round(scale.device_rate(bps), 3))
+
+
+def _ms(us: float, scale: TimeScale) -> float:
+    """Milliseconds of device time in microseconds of wall time."""
+    return round(scale.to_device(us) / 1000, 6)
 
 
 def _likely(asked: Link, found: Measured, judgement: Judgement, late_us: int) -> str:
@@ -127,22 +152,23 @@ def _is_own(asked: Link, found: Measured) -> bool:
 
 
 def _explain_doubt(
-    asked: Link, found: Measured, judgement: Judgement, had_train: bool, arrived_bps: float | None
+    asked: Link, found: Measured, judgement: Judgement, had_train: bool, arrived_bps: float | None, scale: TimeScale
 ) -> str:
     unknown = [name for name in ("delay", "jitter", "rate", "loss") if getattr(judgement, name) == UNDETERMINED]
     if not found.sent:
         return "not measured"
     if unknown == ["rate"] and arrived_bps is not None:
-        return f"frames arrived with {_short(arrived_bps)}: {_OWN}"
+        return f"frames arrived with {describe_rate(arrived_bps, scale, 3)}: {_OWN}"
     if unknown == ["rate"] and (asked.rate_bps or 0) > FASTEST_TRIED_BPS:
-        return f"rates above {rate(FASTEST_TRIED_BPS)} are not measured: {_TOO_FAST}"
+        return f"rates above {in_full(FASTEST_TRIED_BPS, scale)} are not measured: {_TOO_FAST}"
     if unknown == ["rate"] and (asked.rate_bps or 0) > FASTEST_BPS and asked.alters_packets:
-        return f"rates above {rate(FASTEST_BPS)} of links that drop packets are not measured: {_TOO_FAST}"
+        return f"rates above {in_full(FASTEST_BPS, scale)} of links that drop packets are not measured: {_TOO_FAST}"
     if unknown == ["rate"] and not had_train:
         return "so many links leave no time for the rates of all"
     if unknown == ["rate"] and found.rate_bps is None:
         if found.given_bps is not None and found.given_bps < (asked.rate_bps or 0):
-            return f"the lab host could not send as fast as the rate: it sent {_short(found.given_bps)}"
+            sent = describe_rate(found.given_bps, scale, 3)
+            return f"the lab host could not send as fast as the rate: it sent {sent}"
         return "the lab host could not send as fast as the rate, or held packets up"
     return f"too few values for {join(unknown)}"
 
@@ -150,10 +176,6 @@ def _explain_doubt(
 def join(names: Sequence[str]) -> str:
     """Return names as they are listed in a sentence."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _short(bps: float) -> str:
-    return rate(float(f"{bps:.3g}"))
 
 
 def _rounded(found: Estimate | None) -> int | None:

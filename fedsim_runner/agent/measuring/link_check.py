@@ -167,7 +167,7 @@ class LinkCheck:
             with self._lock:
                 self._record(LinksMeasured(seconds=round(time.monotonic() - begun, 1), reason=str(error)))
             return str(error)
-        events = describe_links(schedule, found)
+        events = describe_links(schedule, found, settings.time_scale)
         with self._lock:
             for event in events:
                 self._record(event)

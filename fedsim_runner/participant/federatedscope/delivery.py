@@ -97,7 +97,7 @@ class Delivery:
             cuts = 0 if cut is None else cut.count(address)
             try:
                 call = self._channel(communication, address).unary_unary(METHOD)
-                call(outgoing.data, timeout=SEND_DEADLINE_S, metadata=metadata)
+                call(outgoing.data, timeout=scale.to_wall(SEND_DEADLINE_S), metadata=metadata)
                 return None
             except ValueError:  # the channel was closed: the peer is forgotten, or offline
                 if cut is None or cut.count(address) == cuts:
@@ -114,7 +114,7 @@ class Delivery:
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
                 return f"it was not taken within {SEND_DEADLINE_S:g} s"
             if now - failing_since >= retry_s:
-                return f"tried for {retry_s:g} s: {code.name}: {details}"
+                return f"tried for {scale.describe(retry_s)}: {code.name}: {details}"
             gone.wait(scale.to_wall(pause_s))
             pause_s = min(LONGEST_PAUSE_S, pause_s * 1.5)
         return "the peer was given up"

@@ -346,7 +346,8 @@ class Transport:
             outgoing.begun = True
             self._note("send", outgoing.kind, outgoing.round, number, len(outgoing.data))
         method: Any = peer.channel.unary_unary(wire.METHOD, lambda sent: sent, lambda received: received)
-        deadline = self._wall_s(JOIN_DEADLINE_S) + self._patience_s if outgoing.first_contact else SEND_DEADLINE_S
+        joining_s = self._wall_s(JOIN_DEADLINE_S) + self._patience_s
+        deadline = joining_s if outgoing.first_contact else self._wall_s(SEND_DEADLINE_S)
         peer.call = method.future(
             outgoing.data, timeout=deadline, metadata=outgoing.mark, wait_for_ready=outgoing.first_contact
         )

@@ -78,6 +78,10 @@ class TimeScale:
         text = f"{seconds:g} s" if decimals is None else f"{seconds:.{decimals}f} s"
         return text if self.is_real else f"{text} of device time"
 
+    def describe_wall(self, wall_seconds: float) -> str:
+        """A span that is the lab's, for people: ``90 s``, or ``90 s of wall time`` in a dilated run."""
+        return f"{wall_seconds:.0f} s" if self.is_real else f"{wall_seconds:.0f} s of wall time"
+
 
 #: Device time is wall time.
 REAL_TIME = TimeScale()

@@ -110,20 +110,20 @@ def _covers(new: LinkChange | None, old: LinkChange | None) -> bool:
     return given <= replaced
 
 
-def links_with(planned: Links, entries: Iterable[TimelineEntry]) -> Links:
+def links_with(planned: Links, entries: Iterable[TimelineEntry], least_bps: int = LEAST_RATE_BPS) -> Links:
     """The link of a device while these entries are in force for it, in the order in which they began.
 
-    Other traffic is a fluid: of the rate, so much less is left, but at least :data:`LEAST_RATE_BPS`; a direction whose
-    rate is not limited carries any traffic beside it. Jitter is at most the delay.
+    Other traffic is a fluid: of the rate, so much less is left, but at least ``least_bps``; a direction whose rate is
+    not limited carries any traffic beside it. Jitter is at most the delay.
     """
     changes = [(one.up or LinkChange(), one.down or LinkChange()) for one in entries]
     return Links(
-        _direction_with(planned.up, [up for up, _ in changes]),
-        _direction_with(planned.down, [down for _, down in changes]),
+        _direction_with(planned.up, [up for up, _ in changes], least_bps),
+        _direction_with(planned.down, [down for _, down in changes], least_bps),
     )
 
 
-def _direction_with(link: Link, changes: Iterable[LinkChange]) -> Link:
+def _direction_with(link: Link, changes: Iterable[LinkChange], least_bps: int) -> Link:
     load_bps = 0
     for one in changes:
         link = one.to or replace(
@@ -135,7 +135,7 @@ def _direction_with(link: Link, changes: Iterable[LinkChange]) -> Link:
         if one.loss is not None and one.to is None:
             link = link.with_loss(one.loss)
         load_bps = load_bps if one.load_bps is None else one.load_bps
-    rate_bps = None if link.rate_bps is None else max(link.rate_bps - load_bps, LEAST_RATE_BPS)
+    rate_bps = None if link.rate_bps is None else max(link.rate_bps - load_bps, least_bps)
     return replace(link, rate_bps=rate_bps, jitter_us=min(link.jitter_us, link.delay_us))
 
 

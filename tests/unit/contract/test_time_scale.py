@@ -29,6 +29,8 @@ def test_what_is_unknown_stays_unknown():
 def test_spans_are_shown_as_the_user_gave_them():
     assert TimeScale(0.05).describe(6000.0) == "300 s of device time"
     assert REAL_TIME.describe(59.7, 0) == "60 s"
+    assert TimeScale(0.05).describe_wall(60.2) == "60 s of wall time"
+    assert REAL_TIME.describe_wall(60.2) == "60 s"
 
 
 @pytest.mark.parametrize("factor", [0.0, -1.0, float("inf"), float("nan")])

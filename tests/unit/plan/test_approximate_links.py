@@ -27,6 +27,13 @@ def plan_with(link: Link, backend: str, allow_unshaped: bool = False) -> Plan:
     return make_plan(made, [lab_host()], "study")
 
 
+def test_in_a_dilated_plan_they_are_the_devices_values() -> None:
+    made = experiment(2)
+    devices = tuple(replace(one, network=NetworkProfile("own", WIDE, WIDE)) for one in made.devices)
+    plan = make_plan(replace(made, devices=devices, time="dilated", cpu_factor=0.25), [lab_host()], "study")
+    assert any(note.endswith("(20±20 ms)") for note in plan.notes), plan.notes
+
+
 @pytest.mark.parametrize(
     ("backend", "link", "begins"),
     [

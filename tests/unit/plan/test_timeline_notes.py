@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from fedsim_runner.contract.time_scale import TimeScale
 from fedsim_runner.contract.timeline import LinkChange, TimelineEntry, When
 from fedsim_runner.inventory.build import build_inventory
 from fedsim_runner.plan.placement import make_plan
@@ -49,6 +50,8 @@ def test_traffic_that_leaves_nothing_of_a_changed_rate_is_named() -> None:
     load = TimelineEntry(number=2, devices=("phone-2",), at_s=10, up=LinkChange(load_bps=400_000))
     (note,) = notes(slow, load)
     assert note.startswith("event 2 (at 10 s): other traffic leaves phone-2 only 1 kbit/s")
+    (dilated,) = describe_timeline(with_events(slow, load), TimeScale(0.25))
+    assert dilated == note.replace("only 1 kbit/s", "only 4 kbit/s"), "of what the lab host holds at least"
     assert notes(replace(slow, duration_s=5), load) == []
     assert notes(replace(slow, at_s=11), load) == []
     assert notes(slow, replace(slow, number=3, at_s=6, up=LinkChange(rate_bps=900_000)), load) == []

@@ -229,10 +229,11 @@ def test_values_too_large_are_unknown() -> None:
     assert found == {"cpus": "x", "link": {"up": {"rate_bps": None, "delay_us": 2, "loss": 0.5}, "down": None}}
 
 
-def test_reasons_with_values_say_that_they_are_in_wall_time() -> None:
+def test_reasons_stay_as_agents_gave_them() -> None:
     clock = DeviceTime(TimeScale(0.5))
-    out = LinkMeasured(verdict="out", reason="delay 5.0 ms, not 2 ms")
-    assert clock.convert(out).reason == "delay 5.0 ms, not 2 ms; values in wall time"  # type: ignore[attr-defined]
+    out = LinkMeasured(verdict="out", delay_us=10_000, reason="delay 5.0 ms, not 2 ms in device time")
+    found = clock.convert(out)
+    assert (found.delay_us, found.reason) == (5_000, out.reason)  # type: ignore[attr-defined]
     late = clock.convert(EventBegun(late_s=0.5, due=3.0, t=3.5))
     assert (late.late_s, late.due, late.t) == (0.25, 3.0, 3.5)  # type: ignore[attr-defined]
 

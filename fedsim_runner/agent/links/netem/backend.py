@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import FRAME_BYTES
+from fedsim_runner.contract.time_scale import REAL_TIME, TimeScale
 
 from ..need import Need
 from ..profile import Profile
@@ -68,13 +69,13 @@ class Backend(LinkBackend):
             yield "has no duplicates, codel or fq_codel where links change during the course"
 
     @staticmethod
-    def approximates(links: Sequence[Link]) -> Iterator[str]:
-        yield from describe_movement(links)
+    def approximates(links: Sequence[Link], scale: TimeScale = REAL_TIME) -> Iterator[str]:
+        yield from describe_movement(links, scale)
         slow = [link.rate_bps for link in links if link.rate_bps and has_bucket(link)]
         if slow:
             yield (
                 "has a token bucket for the rate of links with duplicates, codel or fq_codel: a frame alone does not "
-                f"take the time for its own bytes (at most {FRAME_BYTES * 8e3 / min(slow):.2g} ms)"
+                f"take the time for its own bytes (at most {scale.to_device(FRAME_BYTES * 8e3 / min(slow)):.2g} ms)"
             )
 
     def plan(self, profile: Profile) -> dict[str, Settings]:

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fedsim_runner.contract.link import INTERFACE, Link
+from fedsim_runner.contract.time_scale import REAL_TIME, TimeScale
 
 from ...host.network_container import namespace_number
 from .. import kernel_qdiscs, netlink, netns
@@ -184,14 +185,19 @@ def plan_movement(up: Link, down: Link, end: str, seed: str) -> Movement | None:
     return Movement(moved[0], moved[1], end, seed) if any(moved) else None
 
 
-def describe_movement(links: Sequence[Link]) -> Iterator[str]:
-    """What the links of one lab host, moved together, have that is not what was asked for. Pure."""
+def describe_movement(links: Sequence[Link], scale: TimeScale = REAL_TIME) -> Iterator[str]:
+    """What the links of one lab host, moved together, have that is not what was asked for. Pure.
+
+    Args:
+        links: in wall time.
+        scale: of the sentences' times, which are the devices'.
+    """
     moved = [link for link in links if link.jitter_us]
     least_s = len(moved) / MOST_CHANGES_PER_S
     if any(least_s > _interval_s(link) for link in moved):
         yield (
-            f"moves the delay of {len(moved)} links with jitter, each only every {least_s:.2g} s: in between it is "
-            "constant"
+            f"moves the delay of {len(moved)} links with jitter, each only every {scale.to_device(least_s):.2g} s: in "
+            "between it is constant"
         )
     # A fall by D takes 2 D, in which the delay is D / 2 longer on average; the mean of D^2 is the variance.
     longer = [
@@ -202,9 +208,10 @@ def describe_movement(links: Sequence[Link]) -> Iterator[str]:
     beyond = [(us, link) for us, link in longer if us > max(LEAST_ERROR_US, LEAST_ERROR * link.delay_us)]
     if beyond:
         us, link = max(beyond, key=lambda pair: pair[0])
+        longer_ms, delay_ms, jitter_ms = (scale.to_device(span) / 1e3 for span in (us, link.delay_us, link.jitter_us))
         yield (
-            f"makes the mean delay of links with much jitter longer, at most by {us / 1e3:.2g} ms "
-            f"({link.delay_us / 1e3:g}±{link.jitter_us / 1e3:g} ms)"
+            f"makes the mean delay of links with much jitter longer, at most by {longer_ms:.2g} ms "
+            f"({delay_ms:g}±{jitter_ms:g} ms)"
         )
 
 

@@ -15,6 +15,7 @@ from fedsim_runner.agent.links.netem import moving_delays
 from fedsim_runner.agent.links.netem.moving_delays import MovingDelays, describe_movement, plan_movement
 from fedsim_runner.agent.links.netem.qdisc import Netem, moved_options
 from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.time_scale import TimeScale
 
 J2G = Link(256_000, 400_000, 40_000)
 WIDE = Link(None, 500_000, 300_000)
@@ -85,6 +86,13 @@ def test_more_links_than_are_moved_in_time_are_named() -> None:
     (note,) = describe_movement([Link(None, 50_000, 1_000)] * 300 + [Link(None, 50_000)] * 900)
     assert note == "moves the delay of 300 links with jitter, each only every 0.3 s: in between it is constant"
     assert not list(describe_movement([Link(None, 50_000, 1_000)] * 100))
+
+
+def test_what_is_said_of_a_dilated_run_is_in_device_time() -> None:
+    (note,) = describe_movement([Link(None, 50_000, 1_000)] * 300, TimeScale(0.5))
+    assert "each only every 0.15 s" in note
+    (note,) = describe_movement([Link(None, 120_000, 120_000)], TimeScale(0.5))
+    assert note.endswith("(60±60 ms)")
 
 
 def test_a_link_without_jitter_is_left_alone(kernel: Kernel) -> None:

@@ -13,6 +13,7 @@ from fedsim_runner.agent.links.tally import RateWatch, Tally
 from fedsim_runner.agent.measuring.course_check import LOOK_S, CourseCheck, describe_count
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.link_verdict import OUT, UNDETERMINED, WITHIN
+from fedsim_runner.contract.time_scale import TimeScale
 from fedsim_runner.contract.topology import Edge, Topology
 
 LINK = Link(8_000_000, 20_000, 0, 0.01)
@@ -67,6 +68,13 @@ def test_a_late_lab_host_lets_more_pass_at_once_without_blame() -> None:
     tally = Tally(10_000, 100, 0, 10**8, 0, RateWatch(16e6, 1e6))
     assert describe_count("a", "up", LINK, tally, 0.0, 1).rate_verdict == OUT
     assert describe_count("a", "up", LINK, tally, 1.0, 1).rate_verdict == WITHIN
+
+
+def test_the_reason_of_a_dilated_run_has_the_devices_rates() -> None:
+    tally = Tally(10_000, 100, 0, 10**8, 0, RateWatch(16e6, 1e6))
+    found = describe_count("a", "up", LINK, tally, 0.0, 1, scale=TimeScale(0.5))
+    assert found.reason == "32 Mbit/s passed, not 16 Mbit/s in device time (likely reason: kernel)"
+    assert (found.rate_bps, found.rate_asked_bps) == (16_000_000, LINK.rate_bps), "the rest is wall time"
 
 
 def test_many_links_together_are_judged_as_rarely_wrong_as_one() -> None:
