@@ -7,7 +7,6 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fedsim_runner.contract.jitter_distribution import Moments
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.link_verdict import Estimate, Measured, Z, bucket_bytes
 from fedsim_runner.contract.queue_size import buffer_bytes
@@ -15,6 +14,12 @@ from fedsim_runner.contract.queue_size import buffer_bytes
 from .schedule import HEADER_BYTES, PROBE_BYTES, Flow, Train, independent_s, wire_s
 
 _LEAST_VALUES = 10
+#: Of so many values the deviation says enough about its own error.
+_MANY_VALUES = 40
+#: Two values of a delay with jitter that are as far apart as probes (2/3 of the jitter's spacing) have a correlation of
+#: 0.58, two that are twice as far apart one of 0.08 (computed from jitter.py's weights). So the mean of many varies as
+#: that of so many times fewer independent values, and their deviation likewise.
+_AS_ONE_MEAN, _AS_ONE_DEVIATION = 2.33, 1.69
 _CLOCK_US = 50.0  # what two looks at a clock around a system call may differ by
 _CLOCK_SHARE = 0.002  # of a rate
 _HELD_UP_S, _HELD_UP = 0.005, 0.1  # a pause of the lab host, and of how many packets it spoils a train
@@ -40,7 +45,7 @@ def estimate(flow: Flow, seen: Seen) -> Measured:
     """Return what the packets of a flow tell about its direction of the link."""
     own_us = wire_s(flow.target.link, PROBE_BYTES + HEADER_BYTES) * 1e6
     delays = [(arrived - sent) * 1e6 - own_us for sent, arrived in seen.probes if arrived is not None]
-    delay, jitter = _estimate_delays(delays, flow.target.link.delay_moments)
+    delay, jitter = _estimate_delays(delays, flow.target.link)
     sent, lost = len(seen.probes), len(seen.probes) - len(delays)
     rate: Estimate | None = None
     burst: float | None = None
@@ -71,19 +76,26 @@ def _given_bps(train: Train | None, sent: Sequence[float]) -> float | None:
     return (len(later) - 1) * train.frame_bytes * train.segments * 8 / (later[-1] - later[0])
 
 
-def _estimate_delays(delays: Sequence[float], asked: Moments) -> tuple[Estimate | None, Estimate | None]:
-    count = len(delays)
+def _estimate_delays(delays: Sequence[float], link: Link) -> tuple[Estimate | None, Estimate | None]:
+    count, asked = len(delays), link.delay_moments
     if count < _LEAST_VALUES:
         return None, None
     mean, deviation = statistics.fmean(delays), statistics.stdev(delays)
-    delay = Estimate(mean, Z * deviation / math.sqrt(count) + _CLOCK_US)
+    # The deviation of few values may be far below that of the link.
+    of_link = max(deviation, asked.deviation * link.jitter_us)
+    delay = Estimate(
+        mean,
+        Z * deviation / math.sqrt(count) + _CLOCK_US,
+        Z * of_link * math.sqrt(_AS_ONE_MEAN / count) + _CLOCK_US if link.jitter_us else None,
+    )
     if deviation == 0:
         return delay, Estimate(0.0, _CLOCK_US)
     # The deviation's own deviation; one value far from all others makes it large, and so does a distribution with some.
     kurtosis = statistics.fmean(((one - mean) / deviation) ** 4 for one in delays)
     spread = math.sqrt(max(asked.kurtosis, kurtosis) - 1) / (2 * math.sqrt(count))
     width = deviation / asked.deviation
-    return delay, Estimate(width, Z * spread * width + _CLOCK_US)
+    widest = Z * spread * math.sqrt(_AS_ONE_DEVIATION) * max(width, link.jitter_us) + _CLOCK_US
+    return delay, Estimate(width, Z * spread * width + _CLOCK_US, widest if count < _MANY_VALUES else None)
 
 
 def _ahead_bytes(train: Train, link: Link, sent: Sequence[float]) -> list[float]:

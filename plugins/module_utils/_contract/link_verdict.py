@@ -42,10 +42,16 @@ _NORMAL_FROM: Final = 2_000.0  # variance of a number of losses from which on it
 
 @dataclass(frozen=True)
 class Estimate:
-    """A measured value; it lies within ``margin`` of the true one in 99.9 of 100 cases."""
+    """A measured value; it lies within ``margin`` of the true one in 99.9 of 100 cases.
+
+    Attributes:
+        widest: where the values that it is from are few, or depend on each other, the margin beyond which the true one
+            is certainly another; None: ``margin`` is.
+    """
 
     value: float
     margin: float
+    widest: float | None = None
 
 
 @dataclass(frozen=True)
@@ -112,8 +118,9 @@ def judge_value(asked: float, tolerated: float, found: Estimate | None) -> Verdi
     """Return what an estimate says about a value of which so much may be missing, or too much."""
     if found is None:
         return UNDETERMINED
-    if abs(found.value - asked) > tolerated + found.margin:
-        return OUT
+    off = abs(found.value - asked) - tolerated
+    if off > found.margin:
+        return OUT if found.widest is None or off > found.widest else UNDETERMINED
     return WITHIN if found.margin <= NARROW * tolerated else UNDETERMINED
 
 

@@ -10,7 +10,8 @@ from fedsim_runner.agent.measuring.estimate import Seen, estimate
 from fedsim_runner.agent.measuring.findings import describe_link
 from fedsim_runner.agent.measuring.schedule import METER, Flow, Target, make_schedule
 from fedsim_runner.contract.link import Link
-from fedsim_runner.contract.link_verdict import OUT, UNDETERMINED, WITHIN, Measured, bucket_bytes
+from fedsim_runner.contract.link_verdict import OUT, UNDETERMINED, WITHIN, Estimate, Measured, bucket_bytes
+from fedsim_runner.contract.time_scale import TimeScale
 from tests.unit.agent.measuring.profiles import MODELS, OTHERS, PROFILES
 from tests.unit.agent.measuring.simulated import SimulatedLink, send
 
@@ -179,3 +180,34 @@ def test_the_reason_names_what_is_likely(real: Link, late_us: int, verdict: str,
     found = describe_link(Target("a", "up", asked, "a", METER), measure(asked, real), late_us)
     assert found.verdict == verdict
     assert found.reason is not None and reason in found.reason
+
+
+@pytest.mark.parametrize(
+    ("real", "words"),
+    [
+        (Link(12_000_000, 60_000, 4_000), ("delay 30.", "not 17.5 ms in device time (likely")),
+        (Link(6_000_000, 35_000, 4_000), ("rate 12", "not 24 Mbit/s in device time, ")),
+        (Link(12_000_000, 35_000, 4_000, 0.1), ("packets lost, not", "(likely reason: firewall")),
+    ],
+)
+def test_the_reason_of_a_dilated_run_has_the_devices_values(real: Link, words: tuple[str, str]) -> None:
+    asked = PROFILES["4g"]
+    found = describe_link(Target("a", "up", asked, "a", METER), measure(asked, real), scale=TimeScale(0.5))
+    assert (found.verdict, found.delay_asked_us) == (OUT, 35_000), "the rest is wall time"
+    assert found.reason is not None and all(word in found.reason for word in words), found.reason
+
+
+def test_what_is_not_measured_has_the_devices_rates() -> None:
+    asked = Link(4_000_000_000, 1_000)
+    unknown = Measured(Estimate(1_000, 10), Estimate(0, 10), sent=1_000)
+    found = describe_link(Target("a", "up", asked, "a", METER), unknown, scale=TimeScale(2.0))
+    assert found.reason is not None and found.reason.startswith("rates above 1.25 Gbit/s are not measured")
+
+
+def test_a_long_jitter_of_which_few_values_are_seen_is_not_called_false() -> None:
+    asked = Link(1_370_000, 455_000, 225_000)
+    assert flow_for(asked).probes == 12
+    verdicts = [verdict(asked, asked, seed) for seed in range(60)]
+    assert OUT not in verdicts, verdicts.count(OUT)
+    assert verdict(asked, replace(asked, delay_us=1_200_000)) == OUT
+    assert verdict(asked, replace(asked, delay_us=100_000, jitter_us=0)) == OUT
