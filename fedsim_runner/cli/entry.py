@@ -146,9 +146,20 @@ def _report_bug(error: BaseException) -> int:
     if _comes_from_a_signal(error):
         _say("interrupted")
         return Exit.INTERRUPTED
+    if isinstance(error, FileNotFoundError) and not _has_current_folder():
+        _say("the current folder has been removed: change to another one, and start again")
+        return Exit.SPEC
     text = f"internal error: {type(error).__name__}: {error}; details in {_write_traceback(error)}"
     _say(text, *getattr(error, "__notes__", ()))
     return Exit.INTERNAL
+
+
+def _has_current_folder() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _comes_from_a_signal(error: BaseException | None) -> bool:
@@ -166,12 +177,14 @@ def _comes_from_a_signal(error: BaseException | None) -> bool:
 
 
 def _write_traceback(error: BaseException) -> str:
-    folder = state_home() / "errors"
-    path = folder / f"{time.strftime('%Y%m%dt%H%M%Sz', time.gmtime())}-{os.getpid()}.log"
     text = "".join(traceback.format_exception(error))
     try:
+        folder = state_home() / "errors"
+        path = folder / f"{time.strftime('%Y%m%dt%H%M%Sz', time.gmtime())}-{os.getpid()}.log"
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{sys.argv}\n{text}", encoding="utf-8")
     except OSError as failed:
-        return f"nowhere ({path}: {failed.strerror})"
+        return f"nowhere ({failed.filename}: {failed.strerror})"
+    except FedsimError as failed:
+        return f"nowhere ({failed})"
     return str(path)

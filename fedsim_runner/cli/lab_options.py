@@ -14,6 +14,7 @@ import typer
 from ..contract.errors import Exit, FedsimError
 from ..lab.access import LabKeys, VaultSecret
 from ..runs.labs import LabOptions
+from ..user_folders import expand_user
 
 PROMPT = "prompt"
 PANEL = "Lab"
@@ -86,19 +87,23 @@ def _lab_options(
     if ask_become_pass and become_password_file is not None:
         raise FedsimError("--ask-become-pass and --become-password-file: give one of them", Exit.SPEC)
     for option, path in (("--become-password-file", become_password_file), ("--private-key", private_key)):
-        if path is not None and not path.expanduser().is_file():
+        if path is not None and not expand_user(path, option).is_file():
             raise FedsimError(f"{option}: there is no file {path}", Exit.SPEC)
     password = _ask("password of sudo on the lab hosts: ") if ask_become_pass else None
     vault = [_secret(text) for text in vault_id or ()]
     vault += [_secret(str(path)) for path in vault_password_file or ()]
     keys = LabKeys(
         become_password=password,
-        become_password_file=None if become_password_file is None else become_password_file.expanduser().resolve(),
+        become_password_file=_resolved("--become-password-file", become_password_file),
         vault=tuple(vault),
-        private_key=None if private_key is None else private_key.expanduser().resolve(),
+        private_key=_resolved("--private-key", private_key),
         ssh_common_args=ssh_common_args,
     )
     return LabOptions(inventory[0] if inventory else None, keys, allow_missing_hosts)
+
+
+def _resolved(option: str, path: Path | None) -> Path | None:
+    return None if path is None else expand_user(path, option).resolve()
 
 
 def _secret(text: str) -> VaultSecret:
@@ -108,7 +113,7 @@ def _secret(text: str) -> VaultSecret:
         label, source = "default", text
     if source == PROMPT:
         return VaultSecret(label or "default", text=_ask(f"password of vault {label or 'default'}: "))
-    path = Path(source).expanduser()
+    path = expand_user(source, "--vault-id")
     if not path.is_file():
         raise FedsimError(f"--vault-id {text}: there is no file {source}", Exit.SPEC)
     return VaultSecret(label or "default", file=path.resolve())

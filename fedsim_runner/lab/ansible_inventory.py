@@ -16,18 +16,21 @@ from typing import Any, Final
 
 from ..content import collections_path, content_root
 from ..contract.errors import Exit, FedsimError
-from ..contract.paths import STATE_ROOT
 from .access import LabAccess, LabKeys, VaultSecret
 from .host import LabHost
 from .lab_variables import host_settings
 from .ssh_variables import LOGIN_PASSWORDS, become_mistakes, password_mistakes, ssh_of
-from .unread_settings import describe_unread
+from .unread_settings import describe_unread_here
 
 GROUP: Final = "lab_hosts"
 PASSWORDS: Final = ("ansible_become_password", "ansible_become_pass")
 DOCUMENTED: Final = "docs/labs.md shows one, and inventories/lab/ is an example"
 # It becomes the name of a file, and a part of a group's name.
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+# Ansible and our plays take these for groups.
+_NO_NAMES: Final = frozenset({"all", "ungrouped", "devices", GROUP})
+# Keys that every experiment file has and no inventory has.
+_EXPERIMENT_KEYS: Final = (re.compile(r"^name:", re.MULTILINE), re.compile(r"^devices:", re.MULTILINE))
 
 
 class LabInventoryError(FedsimError):
@@ -46,6 +49,8 @@ def load_lab(access: LabAccess) -> tuple[LabHost, ...]:
     assert path is not None, "this machine alone has no inventory"
     if not path.exists():
         raise LabInventoryError(f"{path}: there is no such lab inventory", hint=DOCUMENTED)
+    if _is_experiment(path):
+        raise LabInventoryError(f"{path}: is an experiment file and no inventory of a lab", hint=DOCUMENTED)
     variables, groups = _read(path, access.keys)
     if not variables:
         raise LabInventoryError(
@@ -79,10 +84,21 @@ def become_password_of(access: LabAccess, name: str) -> str | None:
     return next((str(found[one]) for one in PASSWORDS if found.get(one) is not None), None)
 
 
+def _is_experiment(path: Path) -> bool:
+    try:
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    except (OSError, UnicodeDecodeError):
+        return False
+    return all(key.search(text) for key in _EXPERIMENT_KEYS)
+
+
 def _lab_host(name: str, variables: Mapping[str, Any], keys: LabKeys) -> tuple[LabHost, list[str]]:
     settings, mistakes = host_settings(variables)
     if _NAME.fullmatch(name) is None:
-        mistakes.append("its name must have letters, digits, dots, dashes and underscores only")
+        what = "have letters, digits, dots, dashes and underscores only, at most 200, and begin with a letter or digit"
+        mistakes.append(f"its name must {what}")
+    elif name in _NO_NAMES:
+        mistakes.append("its name is that of a group: give it another one, and this as its ansible_host")
     connection = variables.get("ansible_connection", "ssh")
     if connection not in ("local", "ssh", "smart", "ansible.builtin.ssh", "ansible.builtin.local"):
         mistakes.append(f"ansible_connection is {connection}, and must be ssh, or local for this machine")
@@ -104,7 +120,7 @@ def _lab_host(name: str, variables: Mapping[str, Any], keys: LabKeys) -> tuple[L
         address=None if ssh is None else ssh.address,
         lab_address=settings.lab_address,
         ssh=ssh,
-        state_root=Path(str(variables.get("fedsim_state_root") or STATE_ROOT)),
+        state_root=settings.state_root,
     )
     return host, mistakes
 
@@ -121,7 +137,8 @@ def _twice(hosts: Sequence[LabHost]) -> Iterator[str]:
     """A sentence for each machine that has two names: it would carry twice what it can."""
     seen: dict[tuple[Any, ...], str] = {}
     for host in hosts:
-        where = (host.lab_address,) if host.lab_address else (host.address, host.ssh.port if host.ssh else None)
+        address = None if host.address is None else host.address.lower()
+        where = (host.lab_address,) if host.lab_address else (address, host.ssh.port if host.ssh else None)
         if where in seen:
             yield f"hosts {seen[where]} and {host.name} are the same machine"
         seen.setdefault(where, host.name)
@@ -139,7 +156,7 @@ def _read(
     Raises:
         LabInventoryError: Ansible cannot read the inventory.
     """
-    unread = describe_unread(os.environ, Path.cwd(), Path.home())
+    unread = describe_unread_here()
     with _ansible_settings():
         from ansible.errors import AnsibleError
         from ansible.inventory.manager import InventoryManager
@@ -170,6 +187,10 @@ def _read(
             if "vault" in text.lower():
                 hint = "; ".join(filter(None, ("--vault-password-file or --vault-id opens it", unread)))
             raise LabInventoryError(f"{path}: {text}", hint=hint) from error
+        except SystemExit as error:  # of the plugin that reads experiment files, which has named one
+            raise LabInventoryError(
+                f"{path}: has an experiment file in it", hint="move it out of the folder"
+            ) from error
         named = sorted(one.name for one in inventory.groups.values() if one.get_hosts())
         return found, [one for one in named if one not in ("all", "ungrouped", GROUP)]
 

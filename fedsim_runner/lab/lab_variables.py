@@ -6,20 +6,29 @@ import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from ..catalog.suggestions import suggestion
+from ..contract.paths import STATE_ROOT
 from ..contract.units import GB, MB
 
-#: Those that describe a host, each with what it holds; docs/labs.md says the same.
+#: GPUs of one host, if their number is given: more is a slip of the pen.
+GPUS_MAX: Final = 1024
+#: Those that describe a host, or that plays read and expect in a certain form, each with what it holds; docs/labs.md
+#: says the same.
 HOST_VARIABLES: Final = {
-    "fedsim_labels": "labels that experiment files ask for, as {site: north}",
+    "fedsim_labels": "labels that experiment files ask for, as {site: north}: both sides are text (numbers in quotes) "
+    "of letters, digits, dots, dashes and underscores",
     "fedsim_cpus": "how many cpus runs may use, a number above 0",
     "fedsim_memory": "how much memory runs may use, as 16GB or 512MB",
-    "fedsim_gpus": "GPUs that runs may use: their number, or a list of their ids",
+    "fedsim_gpus": f"GPUs that runs may use: their number, up to {GPUS_MAX}, or a list of their ids",
     "fedsim_lab_address": "the IPv4 address at which the other hosts reach it",
+    "fedsim_lab_port": "a UDP port from 1 to 65534; with `lab.encrypt` the next one is used",
+    "fedsim_registry": "a registry without a scheme, as registry.example:5000/team",
+    "fedsim_state_root": "the path of a folder for runs alone on the lab host, from / on",
 }
-#: Those that plays read, which may be set for a host or a group as well.
+#: Others that plays read, which may be set for a host or a group as well.
 PLAY_VARIABLES: Final = frozenset(
     {
         "fedsim_become",
@@ -28,9 +37,7 @@ PLAY_VARIABLES: Final = frozenset(
         "fedsim_federatedscope_source",
         "fedsim_gather_s",
         "fedsim_images_all",
-        "fedsim_lab_port",
         "fedsim_measure_links",
-        "fedsim_registry",
         "fedsim_device_file",
         "fedsim_devices",
         "fedsim_docker_host",
@@ -38,11 +45,13 @@ PLAY_VARIABLES: Final = frozenset(
         "fedsim_keep",
         "fedsim_run",
         "fedsim_run_dir",
-        "fedsim_state_root",
     }
 )
 _MEMORY: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([MG])i?B?", re.IGNORECASE)
 _LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_REGISTRY: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(/[a-z0-9][a-z0-9._-]*)*/?")
+# A number, a UUID, or that of a part of a GPU, which has slashes with some drivers.
+_GPU_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_/:.-]*")
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,7 @@ class HostSettings:
 
     Attributes:
         gpu_ids: as the Engine calls them.
+        state_root: the folder of the runs' state folders there.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -58,6 +68,7 @@ class HostSettings:
     memory_bytes: int = 0
     gpu_ids: tuple[str, ...] = ()
     lab_address: str | None = None
+    state_root: Path = STATE_ROOT
 
 
 def host_settings(variables: Mapping[str, Any]) -> tuple[HostSettings, list[str]]:
@@ -69,9 +80,14 @@ def host_settings(variables: Mapping[str, Any]) -> tuple[HostSettings, list[str]
             continue
         try:
             found |= _READERS[name](value)
-        except ValueError:
-            mistakes.append(f"{name} is {value!r}, and must be {HOST_VARIABLES[name]}")
+        except (TypeError, ValueError, OverflowError):
+            mistakes.append(f"{name} is {_shown(value)}, and must be {HOST_VARIABLES[name]}")
     return HostSettings(**found), mistakes
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _unknown(variables: Mapping[str, Any]) -> Iterator[str]:
@@ -112,9 +128,11 @@ def _gpus(value: Any) -> dict[str, Any]:
         ids = tuple(str(one) for one in value)
         if any(isinstance(one, bool) or not isinstance(one, str | int) for one in value) or len(set(ids)) < len(ids):
             raise ValueError
+        if not ids or not all(_GPU_ID.fullmatch(one) for one in ids):
+            raise ValueError
         return {"gpu_ids": ids}
-    number = 0 if isinstance(value, bool | float) else int(value)
-    if number <= 0:
+    number = _whole(value)
+    if not 0 < number <= GPUS_MAX:
         raise ValueError
     return {"gpu_ids": tuple(map(str, range(number)))}
 
@@ -126,10 +144,38 @@ def _lab_address(value: Any) -> dict[str, Any]:
     return {"lab_address": str(address)}
 
 
+def _lab_port(value: Any) -> dict[str, Any]:
+    if not 0 < _whole(value) < 65535:
+        raise ValueError
+    return {}  # plays read it
+
+
+def _registry(value: Any) -> dict[str, Any]:
+    # Without a name images are shipped, as without the variable.
+    if not isinstance(value, str) or (value and not _REGISTRY.fullmatch(value)):
+        raise ValueError
+    return {}  # plays read it
+
+
+def _state_root(value: Any) -> dict[str, Any]:
+    # All folders in it are runs: it is one of its own.
+    if not isinstance(value, str) or not re.match(r"//*[^/]", value) or not value.isprintable():
+        raise ValueError
+    return {"state_root": Path(value)}
+
+
+def _whole(value: Any) -> int:
+    # INI inventories may have texts.
+    return 0 if isinstance(value, bool | float) else int(value)
+
+
 _READERS: Final = {
     "fedsim_labels": _labels,
     "fedsim_cpus": _cpus,
     "fedsim_memory": _memory,
     "fedsim_gpus": _gpus,
     "fedsim_lab_address": _lab_address,
+    "fedsim_lab_port": _lab_port,
+    "fedsim_registry": _registry,
+    "fedsim_state_root": _state_root,
 }

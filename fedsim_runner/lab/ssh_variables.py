@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,11 @@ from .ssh import Ssh
 
 #: Passwords of ssh, with which nothing logs in here.
 LOGIN_PASSWORDS: Final = ("ansible_password", "ansible_ssh_pass", "ansible_ssh_password")
+#: What Ansible takes for no, in lower case.
+NO: Final = frozenset({"false", "no", "0", "off", "n", "f"})
+
+_ARGUMENTS: Final = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
+_WORD: Final = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\[\]{}'\"-][^\s\x00-\x1f\x7f-\x9f{}'\"]*")
 
 
 def ssh_of(name: str, variables: Mapping[str, Any], keys: LabKeys) -> Ssh:
@@ -28,38 +34,50 @@ def ssh_of(name: str, variables: Mapping[str, Any], keys: LabKeys) -> Ssh:
     if port is not None and not (str(port).isdecimal() and 0 < int(port) < 65536):
         raise ValueError(f"ansible_port is {port!r}, and must be a number from 1 to 65535")
     arguments: list[str] = []
-    for key in ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"):
+    words = {key: str(variables.get(key) or "") for key in _ARGUMENTS}
+    if keys.ssh_common_args and not words["ansible_ssh_common_args"]:
+        words["--ssh-common-args"] = keys.ssh_common_args
+    for key, text in words.items():
         try:
-            arguments += shlex.split(str(variables.get(key) or ""))
+            arguments += shlex.split(text)
         except ValueError as error:
             raise ValueError(f"{key}: {error}") from error
-    if keys.ssh_common_args and not variables.get("ansible_ssh_common_args"):
-        arguments += shlex.split(keys.ssh_common_args)
+        if not text.isprintable():
+            raise ValueError(f"{key} is {text!r}, and must have no line ends or control characters")
     checked = first("ansible_host_key_checking", "ansible_ssh_host_key_checking")
-    if checked is not None and str(checked).lower() in ("false", "no", "0"):
+    if checked is not None and str(checked).lower() in NO:
         arguments += ["-o", "StrictHostKeyChecking=no"]
     key_file = first("ansible_ssh_private_key_file", "ansible_private_key_file") or keys.private_key
     if key_file is not None:
-        arguments += ["-o", f"IdentityFile={Path(str(key_file)).expanduser()}"]
+        try:
+            arguments += ["-o", f"IdentityFile={Path(str(key_file)).expanduser()}"]
+        except RuntimeError:
+            raise ValueError(f"ansible_ssh_private_key_file is {key_file}, and there is no such user here") from None
     user = first("ansible_user", "ansible_ssh_user")
     interpreter = str(first("ansible_python_interpreter") or "auto")
     if len(interpreter.split()) > 1:
         # Ansible takes it for one name from ansible-core 2.19 on.
         raise ValueError(f"ansible_python_interpreter is {interpreter!r}, and must be one path, or auto")
     become = variables.get("ansible_become", variables.get("fedsim_become"))
+    address = first("ansible_host", "ansible_ssh_host")
+    address = name if address is None else address
+    for key, value in (("ansible_host", address), ("ansible_user", user)):
+        # Numbers are what YAML makes of some names.
+        if value is not None and (isinstance(value, bool) or not _WORD.fullmatch(str(value))):
+            raise ValueError(f"{key} is {value!r}, and must be one word, as ssh takes it")
     return Ssh(
-        address=str(first("ansible_host", "ansible_ssh_host") or name),
+        address=str(address),
         user=None if user is None else str(user),
         port=None if port is None else int(port),
         arguments=tuple(arguments),
         interpreter="python3" if interpreter.startswith("auto") else interpreter,
-        sudo=str(become).lower() not in ("false", "no", "0"),
+        sudo=str(become).lower() not in NO,
     )
 
 
 def become_mistakes(variables: Mapping[str, Any]) -> Iterator[str]:
     """Yield a sentence for each way to become root that does not work here: Engines are reached with sudo alone."""
-    if str(variables.get("ansible_become", variables.get("fedsim_become"))).lower() in ("false", "no", "0"):
+    if str(variables.get("ansible_become", variables.get("fedsim_become"))).lower() in NO:
         return
     method = str(variables.get("ansible_become_method") or "sudo").removeprefix("ansible.builtin.")
     if method != "sudo" and variables.get("ansible_user") != "root":

@@ -7,7 +7,8 @@ variables like ``ANSIBLE_REMOTE_USER`` finds a lab host that refuses them, and s
 from __future__ import annotations
 
 import configparser
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -33,13 +34,18 @@ _VARIABLES: Final = {"interpreter_python": "ANSIBLE_PYTHON_INTERPRETER"}
 _SECTIONS: Final = ("defaults", "ssh_connection", "privilege_escalation")
 
 
-def describe_unread(environment: Mapping[str, str], folder: Path, home: Path) -> str | None:
+def describe_unread_here() -> str | None:
+    """The same for this process. A user without a home folder has no file there, as nothing is in a removed folder."""
+    return describe_unread(os.environ, _found(Path.cwd), _found(Path.home))
+
+
+def describe_unread(environment: Mapping[str, str], folder: Path | None, home: Path | None) -> str | None:
     """Say which settings would count for Ansible itself and do not count here; None: there are none.
 
     Args:
         environment: the variables of this process.
-        folder: the current one.
-        home: the user's.
+        folder: the current one; None: it was removed.
+        home: the user's; None: there is none.
     """
     found = [f"{name} (say it with {_INSTEAD[key]})" for name, key in _from_environment(environment)]
     found += [f"{key} of {path} (say it with {_INSTEAD[key]})" for path, key in _from_files(environment, folder, home)]
@@ -53,12 +59,14 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str
             yield name, key
 
 
-def _from_files(environment: Mapping[str, str], folder: Path, home: Path) -> Iterator[tuple[Path, str]]:
+def _from_files(environment: Mapping[str, str], folder: Path | None, home: Path | None) -> Iterator[tuple[Path, str]]:
     # Ansible reads the first that there is (ansible.cfg(5)).
     named = environment.get("ANSIBLE_CONFIG")
-    places = [Path(named).expanduser()] if named else []
-    places = [place / "ansible.cfg" if place.is_dir() else place for place in places]
-    places += [folder / "ansible.cfg", home / ".ansible.cfg", Path("/etc/ansible/ansible.cfg")]
+    expanded = _found(Path(named).expanduser) if named else None
+    places = [] if expanded is None else [expanded / "ansible.cfg" if expanded.is_dir() else expanded]
+    places += [] if folder is None else [folder / "ansible.cfg"]
+    places += [] if home is None else [home / ".ansible.cfg"]
+    places += [Path("/etc/ansible/ansible.cfg")]
     path = next((place for place in places if place.is_file()), None)
     if path is None or path.resolve() == (content_root() / "ansible.cfg").resolve():  # ours counts
         return
@@ -70,3 +78,10 @@ def _from_files(environment: Mapping[str, str], folder: Path, home: Path) -> Ite
     for key in _INSTEAD:
         if any(parser.has_option(section, key) for section in _SECTIONS):
             yield path, key
+
+
+def _found(place: Callable[[], Path]) -> Path | None:
+    try:
+        return place()
+    except (OSError, RuntimeError):
+        return None

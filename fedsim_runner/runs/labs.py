@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ..contract.errors import Exit, FedsimError
 from ..lab.access import NO_KEYS, THIS_MACHINE, LabAccess, LabKeys
 from ..lab.ansible_inventory import load_lab
 from ..lab.host import LabHost
@@ -15,6 +14,7 @@ from ..lab.usable_hosts import list_lab_hosts
 from ..spec.user_configuration import config_path, read_user_configuration
 from ..testbed.installed import DEFAULT
 from ..testbed.protocol import Testbed
+from ..user_folders import expand_user
 
 #: Names this machine where the user configuration has a lab.
 LOCAL: Final = "local"
@@ -56,13 +56,14 @@ def on_lab_of_run(testbed: Testbed, recorded: Path | None, is_recorded: bool, op
 
 
 def named_inventory(options: LabOptions) -> Path | None:
-    """The inventory that the command line names."""
+    """The inventory that the command line names.
+
+    Raises:
+        FedsimError: its path names a user that there is not.
+    """
     if options.named in (None, LOCAL):
         return None
-    try:
-        return Path(str(options.named)).expanduser().resolve()
-    except RuntimeError as error:
-        raise FedsimError(f"-i {options.named}: there is no such user here", Exit.SPEC) from error
+    return expand_user(str(options.named), "-i").resolve()
 
 
 def default_inventory() -> Path | None:
@@ -73,10 +74,7 @@ def default_inventory() -> Path | None:
     """
     path = config_path()
     named = read_user_configuration(path).lab.inventory
-    try:
-        return None if named is None else (path.parent / Path(named).expanduser()).resolve()
-    except RuntimeError as error:
-        raise FedsimError(f'{path}: lab.inventory: "{named}": there is no such user here', Exit.SPEC) from error
+    return None if named is None else (path.parent / expand_user(named, f"{path}: lab.inventory:")).resolve()
 
 
 def hosts_of(options: LabOptions) -> tuple[Sequence[LabHost], LabAccess]:

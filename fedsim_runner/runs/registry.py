@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..contract import atomic
+from ..contract.typed_json import load
 from ..user_folders import state_home
 
 
@@ -58,9 +59,10 @@ class Registry:
     def find(self, run: str) -> RunEntry | None:
         """The entry of a run; None if it does not exist or cannot be read."""
         try:
-            return _entry(json.loads(self._path(run).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, KeyError):
+            entry = _entry(json.loads(self._path(run).read_text(encoding="utf-8")))
+        except (OSError, ValueError, RecursionError):
             return None
+        return entry if entry.run == run else None
 
     def all(self) -> list[RunEntry]:
         """All entries by run id."""
@@ -75,12 +77,14 @@ class Registry:
         return self._folder / f"{run}.json"
 
 
-def _entry(content: dict[str, Any]) -> RunEntry:
-    if "lab_host" in content:
-        # As 0.1.0 wrote it: one lab host, and "processes" where there was none.
-        lab_host = content.pop("lab_host")
-        without = lab_host == "processes"
-        content |= {"testbed": "processes" if without else "docker", "lab_hosts": [] if without else [lab_host]}
-    for key in ("subnet", "control"):  # up to 0.1.0, runs had subnets of their own, and only entries said who was alive
-        content.pop(key, None)
-    return RunEntry(**{**content, "lab_hosts": tuple(content["lab_hosts"])})
+def _entry(content: Any) -> RunEntry:
+    if isinstance(content, dict):
+        if "lab_host" in content:
+            # As 0.1.0 wrote it: one lab host, and "processes" where there was none.
+            lab_host = content.pop("lab_host")
+            without = lab_host == "processes"
+            content |= {"testbed": "processes" if without else "docker", "lab_hosts": [] if without else [lab_host]}
+        # Up to 0.1.0, runs had subnets of their own, and only entries said who was alive.
+        for key in ("subnet", "control"):
+            content.pop(key, None)
+    return load(RunEntry, content)

@@ -12,6 +12,8 @@ from typing import Final
 from ..yamlfile.spec_errors import SpecError
 
 SIZE_MAX: Final = 64 * 2**20
+#: Characters. A longer line is no row of a table with some columns.
+LINE_MAX: Final = 100_000
 #: Of so many mistakes in one file each is named.
 NAMED_MAX: Final = 10
 #: Seconds above this (the year 5138, as Unix time) are another unit.
@@ -69,6 +71,10 @@ def read_lines(path: Path, what: str, report: Report) -> list[Line] | None:
         return None
     if not lines:
         report(0, "is empty", what)
+        return None
+    longest = max(lines, key=lambda line: len(line[1]))
+    if len(longest[1]) > LINE_MAX:
+        report(longest[0], f"a line of {len(longest[1]):,} characters", what)
         return None
     return lines
 

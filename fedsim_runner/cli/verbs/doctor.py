@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedsim_runner.contract.errors import Exit
-from fedsim_runner.lab.unread_settings import describe_unread
+from fedsim_runner.lab.unread_settings import describe_unread_here
 from fedsim_runner.runs.labs import LabOptions
 
 from ..app import JsonOption, app, out, print_json
@@ -54,7 +52,7 @@ def _lab(examined: Mapping[str, Findings | str], as_json: bool) -> int:
         print_json({"fit": not unfit, "lab_hosts": hosts})
     else:
         print_lab(out(), examined)
-        unread = describe_unread(os.environ, Path.cwd(), Path.home())
+        unread = describe_unread_here()
         if unread and any(isinstance(found, str) for found in examined.values()):
             out().print(unread, style="yellow", markup=False, highlight=False, soft_wrap=True)
         verdict = f"{len(hosts) - len(unfit)} of {len(hosts)} hosts can be lab hosts"

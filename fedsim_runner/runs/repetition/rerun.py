@@ -20,6 +20,7 @@ from ...results.page import try_publish
 from ...results.run_files import read_json, read_manifest
 from ...spec.experiment import Experiment
 from ...testbed.protocol import Testbed
+from ...user_folders import expand_user
 from ..folder import give_to_user
 from ..inputs import SPEC, kept_wheel, read_experiment
 from ..lifecycle import Report, run_experiment
@@ -134,7 +135,7 @@ def _with_same_source(experiment: Experiment, manifest: Mapping[str, Any], folde
 
 
 def _find(run: str, runs_dir: Path) -> Path:
-    path = Path(run).expanduser()
+    path = expand_user(run, "RUN")
     if path.is_dir():
         return path
     if "/" in run:

@@ -17,7 +17,7 @@ from ...contract.names import RUN_PATTERN
 from ...contract.paths import REPORT
 from ...results.comparison.run_folders import is_run_folder
 from ...results.run_files import read_json
-from ...user_folders import state_home
+from ...user_folders import expand_user, state_home
 from ..options import DEFAULT_RUNS_DIR
 from ..registry import Registry
 
@@ -114,9 +114,9 @@ def find_sweep(name: str, runs_dir: Path | None = None) -> Sweep | None:
     """Find a sweep by its folder or its name; None if there is none.
 
     Raises:
-        FedsimError: its folder is damaged.
+        FedsimError: its folder is damaged, or its path names a user that there is not.
     """
-    places = [Path(name).expanduser()]
+    places = [expand_user(name, "RUN")]
     if RUN_PATTERN.fullmatch(name):
         entry = sweeps().find(name)
         places += [Path(entry.folder)] if entry is not None else []

@@ -19,6 +19,8 @@ from ..text_table import Line, Report
 WINDOW_MS: Final = 200
 #: A trace that begins later has other times than those from its beginning, such as Unix time.
 LATEST_START_MS: Final = 3_600_000
+#: As long as a course can be. A longer trace has times in another unit, such as microseconds.
+LONGEST_MS: Final = 604_800_000
 
 
 def read_mahimahi(lines: Iterable[Line], report: Report) -> Track | None:
@@ -28,13 +30,20 @@ def read_mahimahi(lines: Iterable[Line], report: Report) -> Track | None:
         if not line.isascii() or not line.isdigit():
             report(number, f"not a whole number of milliseconds: {line[:40]}", _hint(line))
             return None
-        at_ms = int(line)
+        # Python reads no whole number of thousands of digits.
+        at_ms = int(line[:20])
         if times and at_ms < times[-1]:
             report(number, f"time runs backwards: {at_ms} ms after {times[-1]} ms", "sort the lines")
             return None
         if not times and at_ms > LATEST_START_MS:
             hint = "times count from the beginning of the trace: subtract the first from all"
             report(number, f"the first packet leaves after {at_ms / 1000:g} s", hint)
+            return None
+        if at_ms > LONGEST_MS:
+            hint = (
+                f"times are in milliseconds, and a trace is no longer than {LONGEST_MS // 1000} s: cut it, if they are"
+            )
+            report(number, f"a packet leaves after {at_ms / 86_400_000:.3g} days", hint)
             return None
         times.append(at_ms)
     if times[-1] == 0:

@@ -76,7 +76,9 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
         loaded = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return loaded if isinstance(loaded, dict) else {}
+    if not isinstance(loaded, dict):
+        return {}
+    return {image: versions for image, versions in loaded.items() if isinstance(versions, dict)}
 
 
 def _write(path: Path, content: Mapping[str, Mapping[str, str]]) -> None:

@@ -132,6 +132,50 @@ def test_an_internal_error_is_one_line_and_a_file(
     assert "Traceback" in log.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["plan", "good.yaml", "-i", "~no-such-user/lab"],
+        ["plan", "good.yaml", "--private-key", "~no-such-user/key"],
+        ["plan", "good.yaml", "--become-password-file", "~no-such-user/password"],
+        ["plan", "good.yaml", "--vault-id", "team@~no-such-user/vault"],
+        ["rerun", "~no-such-user/runs/one"],
+        ["report", "~no-such-user/runs/one"],
+    ],
+    ids=lambda arguments: arguments[-2],
+)
+def test_the_home_of_a_user_that_there_is_not(
+    arguments: list[str], tmp_path: Path, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = str(repository / "examples" / "quickstart.yaml")
+    assert call([spec if word == "good.yaml" else word for word in arguments]) == Exit.SPEC
+    said = capsys.readouterr().err
+    assert "~no-such-user" in said
+    assert "no such user here" in said
+
+
+def test_in_a_folder_that_was_removed(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "removed").mkdir()
+    monkeypatch.chdir(tmp_path / "removed")
+    (tmp_path / "removed").rmdir()
+    assert call(["plan", str(repository / "examples" / "quickstart.yaml"), "-i", "lab"]) == Exit.SPEC
+    assert "the current folder has been removed" in capsys.readouterr().err
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert call(["report", "one"]) == Exit.SPEC
+    assert "has no home folder: HOME is not set" in capsys.readouterr().err
+
+
 def test_ctrl_c_anywhere_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt

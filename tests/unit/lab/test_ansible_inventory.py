@@ -119,6 +119,53 @@ def test_the_example_is_a_lab() -> None:
     assert hosts[1].labels == {"site": "north", "gpu": "a100"}
 
 
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        ("ansible_host: [192.0.2.1]", "ansible_host is ['192.0.2.1'], and must be one word"),
+        ("ansible_host: '-oProxyCommand=x'", "ansible_host is '-oProxyCommand=x', and must be one word"),
+        ("ansible_host: yes", "ansible_host is True, and must be one word"),
+        ("ansible_user: two words", "ansible_user is 'two words', and must be one word"),
+        (
+            "ansible_ssh_private_key_file: ~no-such-user/key",
+            "ansible_ssh_private_key_file is ~no-such-user/key, and there is",
+        ),
+        ('ansible_ssh_common_args: "-o \'x"', "ansible_ssh_common_args: No closing quotation"),
+        ('ansible_ssh_args: "-o x\\0"', "ansible_ssh_args is '-o x\\x00', and must have no line ends"),
+        ("fedsim_cpus: [2]", "fedsim_cpus is [2], and must be how many cpus"),
+        ("fedsim_state_root: /", "fedsim_state_root is '/', and must be the path of a folder"),
+    ],
+)
+def test_values_that_ssh_or_the_plays_cannot_have(tmp_path: Path, stated: str, message: str) -> None:
+    assert f"hosts.yml: host one: {message}" in mistakes_of(tmp_path, f"lab_hosts: {{hosts: {{one: {{{stated}}}}}}}\n")
+
+
+def test_what_ansible_takes_for_no_is_no(tmp_path: Path) -> None:
+    (one, two) = load(tmp_path, "[lab_hosts]\none ansible_become=off\ntwo ansible_become=on\n", "hosts.ini")
+    assert [host.ssh and host.ssh.sudo for host in (one, two)] == [False, True]
+
+
+@pytest.mark.parametrize("name", ["all", "devices", "lab_hosts", "x" * 201])
+def test_names_that_no_lab_host_can_have(tmp_path: Path, name: str) -> None:
+    assert "its name " in mistakes_of(tmp_path, f"lab_hosts: {{hosts: {{{name}: }}}}\n")
+
+
+@pytest.mark.parametrize("name", ["exp.yaml", "exp.fedsim.yaml"])
+def test_an_experiment_file_is_no_inventory(tmp_path: Path, name: str, repository: Path) -> None:
+    text = (repository / "examples" / "quickstart.yaml").read_text(encoding="utf-8")
+    with pytest.raises(LabInventoryError, match=rf"{name}: is an experiment file and no inventory of a lab"):
+        load(tmp_path, text, name)
+    assert list(tmp_path.iterdir()) == [tmp_path / name], "nothing is written beside it"
+
+
+def test_an_experiment_file_among_those_of_an_inventory(tmp_path: Path, repository: Path) -> None:
+    text = (repository / "examples" / "quickstart.yaml").read_text(encoding="utf-8")
+    (tmp_path / "exp.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "hosts.ini").write_text("[lab_hosts]\none\n", encoding="utf-8")
+    with pytest.raises(LabInventoryError, match="has an experiment file in it"):
+        load_lab(LabAccess(tmp_path))
+
+
 def test_an_inventory_as_admins_have_it(tmp_path: Path) -> None:
     """Ranges, groups of groups, INI beside YAML, variables of groups, aliases."""
     (tmp_path / "01-machines").write_text(

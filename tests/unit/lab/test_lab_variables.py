@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,9 +19,13 @@ def test_everything_that_can_be_stated() -> None:
         "fedsim_gpus": 2,
         "fedsim_lab_address": "10.0.0.7",
         "fedsim_state_root": "/srv/fedsim",
+        "fedsim_lab_port": "14000",
+        "fedsim_registry": "registry.example:5000/team",
         "ansible_user": "lab",
     }
-    settings = HostSettings({"site": "north", "gpu": "a100"}, 3.5, 16 * 2**30, ("0", "1"), "10.0.0.7")
+    settings = HostSettings(
+        {"site": "north", "gpu": "a100"}, 3.5, 16 * 2**30, ("0", "1"), "10.0.0.7", Path("/srv/fedsim")
+    )
     assert host_settings(stated) == (settings, [])
     assert host_settings({"fedsim_gpus": ["GPU-1", 3]})[0].gpu_ids == ("GPU-1", "3")
     assert host_settings({}) == (HostSettings(), [])
@@ -41,11 +46,23 @@ def test_everything_that_can_be_stated() -> None:
         ("fedsim_gpus", 0),
         ("fedsim_lab_address", "127.0.0.1"),
         ("fedsim_lab_address", "lab1"),
+        ("fedsim_lab_port", 65535),
+        ("fedsim_lab_port", "many"),
+        ("fedsim_registry", "https://registry.example"),
+        ("fedsim_state_root", "fedsim"),
+        ("fedsim_gpus", 10**9),
+        ("fedsim_gpus", ["0 1"]),
+        ("fedsim_cpus", 10**400),
+        ("fedsim_memory", "9" * 400 + "GB"),
+        *((name, value) for name in HOST_VARIABLES for value in (None, [], {1: 2}, float("nan"), -1)),
     ],
 )
 def test_a_mistake_names_the_variable_and_what_it_must_be(name: str, value: Any) -> None:
     _, mistakes = host_settings({name: value})
-    assert mistakes == [f"{name} is {value!r}, and must be {HOST_VARIABLES[name]}"]
+    (mistake,) = mistakes
+    assert mistake.startswith(f"{name} is {value!r}"[:60])
+    assert mistake.endswith(f", and must be {HOST_VARIABLES[name]}")
+    assert len(mistake) < 300
 
 
 def test_a_variable_that_nothing_reads_is_a_mistake() -> None:

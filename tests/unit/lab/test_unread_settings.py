@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fedsim_runner.lab.unread_settings import describe_unread
+import pytest
+
+from fedsim_runner.lab.unread_settings import describe_unread, describe_unread_here
 
 CONFIG = """\
 [defaults]
@@ -48,3 +50,19 @@ def test_our_own_file_counts(repository: Path, tmp_path: Path) -> None:
 def test_a_damaged_file_is_left_to_ansible(tmp_path: Path) -> None:
     (tmp_path / "ansible.cfg").write_text("remote_user = ops\n", encoding="utf-8")
     assert describe_unread({}, tmp_path, tmp_path) is None
+
+
+def test_where_there_is_no_home_no_current_folder_or_no_such_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> Path:
+        raise FileNotFoundError
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "cwd", missing)
+    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.setenv("ANSIBLE_CONFIG", "~nobody-of-this-name/ansible.cfg")
+    monkeypatch.setenv("ANSIBLE_REMOTE_PORT", "2222")
+    assert "ANSIBLE_REMOTE_PORT (say it with ansible_port" in str(describe_unread_here())

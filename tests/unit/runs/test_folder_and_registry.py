@@ -68,6 +68,25 @@ def test_a_damaged_entry_is_ignored(tmp_path: Path) -> None:
     assert Registry(tmp_path).all() == []
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '"lab_host"',
+        "[]",
+        "null",
+        "[" * 100_000,
+        '{"run": "r", "folder": null, "testbed": "docker", "lab_hosts": [], "state": "up"}',
+        '{"run": "r", "folder": "/r", "testbed": "docker", "lab_hosts": [1], "state": "up"}',
+        '{"run": "other", "folder": "/r", "testbed": "docker", "lab_hosts": [], "state": "up"}',
+    ],
+    ids=["text", "list", "null", "deep", "folder", "lab host", "another run"],
+)
+def test_an_entry_of_another_form_is_ignored(content: str, tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text(content, encoding="utf-8")
+    assert Registry(tmp_path).find("r") is None
+    assert Registry(tmp_path).all() == []
+
+
 @pytest.mark.process
 def test_only_orphans_are_ended(tmp_path: Path) -> None:
     environment = {**os.environ, "FEDSIM_TEST_RUN": tmp_path.name}

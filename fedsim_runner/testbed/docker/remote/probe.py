@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from fedsim_runner.contract.emulation import parse_slowdowns
@@ -18,7 +16,7 @@ from fedsim_runner.contract.typed_json import load
 from fedsim_runner.lab.access import LabAccess
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.lab.local_host import probe_lab_host
-from fedsim_runner.lab.unread_settings import describe_unread
+from fedsim_runner.lab.unread_settings import describe_unread_here
 
 from ..playbook import Playbook, run_playbook
 from ..run_inventory import inventory_for
@@ -134,5 +132,5 @@ def _as_probed(host: LabHost, facts: Mapping[str, Any]) -> LabHost:
 def _missing(failures: Mapping[str, str], hint: str) -> FedsimError:
     lines = "\n".join(f"  {name}: {reason}" for name, reason in failures.items())
     count = "a lab host cannot be used" if len(failures) == 1 else f"{len(failures)} lab hosts cannot be used"
-    unread = describe_unread(os.environ, Path.cwd(), Path.home())
+    unread = describe_unread_here()
     return FedsimError("\n".join(filter(None, (f"{count}:", lines, unread, hint))), Exit.LAB)

@@ -136,3 +136,9 @@ def test_rows_with_another_separator_than_the_first_line(tmp_path: Path) -> None
 def test_a_table_without_its_first_line(tmp_path: Path) -> None:
     (found,) = mistakes(tmp_path / "a.log", "0.0\t2.34\n0.89\t2.5\n")
     assert found.endswith("of a table, the first line names the columns, such as time_s rate_down_mbps)")
+
+
+@pytest.mark.parametrize("content", ["time_s,loss\n0,0\n1,LONG\n", "time_s,LONG\n0,0\n", "LONG"])
+def test_a_line_that_no_table_has(tmp_path: Path, content: str) -> None:
+    (found,) = mistakes(tmp_path / "a.csv", content.replace("LONG", "x" * 140_000))
+    assert "a line of 140,0" in found and found.endswith("(a trace is a CSV file or a Mahimahi trace)")

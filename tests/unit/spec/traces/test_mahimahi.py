@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from fedsim_runner.contract.link import Link
-from fedsim_runner.spec.traces.mahimahi import WINDOW_MS, packets_as_track, read_mahimahi
+from fedsim_runner.spec.traces.mahimahi import LONGEST_MS, WINDOW_MS, packets_as_track, read_mahimahi
 
 FRAME_BITS = 1514 * 8
 
@@ -56,3 +58,13 @@ def test_a_long_pause_is_no_rate_below_the_least() -> None:
 def test_lines_are_read() -> None:
     track = read_mahimahi([(1, "0"), (2, "0"), (4, "400")], never)
     assert track is not None and track.length_ms == 400
+
+
+@pytest.mark.parametrize("last", ["1000000000", "1000000000000", "9" * 5000], ids=["us", "ns", "digits"])
+def test_times_in_another_unit_are_named_and_make_no_billions_of_windows(last: str) -> None:
+    said: list[tuple[int, str, str | None]] = []
+    assert read_mahimahi([(1, "0"), (2, last)], lambda *mistake: said.append(mistake)) is None
+    ((line, message, hint),) = said
+    assert (line, "days" in message) == (2, True)
+    assert hint is not None and hint.startswith("times are in milliseconds")
+    assert read_mahimahi([(1, "0"), (2, str(LONGEST_MS))], never) is not None
