@@ -15,7 +15,7 @@ from ..contract.queue_size import UNLIMITED_BPS
 from ..contract.routes import routes_to_server
 from ..contract.slow_links import answer_s, slowest
 from ..contract.time_scale import REAL_TIME, TimeScale
-from ..contract.timeline import TimelineEntry, all_links
+from ..contract.timeline import TimelineEntry, all_links, directions_that_change
 from .lab_network.members import Members, members_of
 from .links import backends
 from .links.profile import DeviceLink, Profile
@@ -127,6 +127,7 @@ def read_run_settings(path: Path) -> RunSettings:
             topology=found.topology,
             clients_talk=found.course.clients_talk,
             fastest_up_bps=_fastest_up(possible),
+            changing=directions_that_change(possible),
         ),
         max((answer_s(route, found.time_scale) for route in routes.values()), default=0),
         found.timeline,

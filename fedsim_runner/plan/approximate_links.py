@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 from ..agent.links import backends
 from ..contract.link import Link
 from ..contract.time_scale import REAL_TIME, TimeScale
+from ..contract.timeline import all_links, directions_that_change
 from ..spec.experiment import Experiment
+from ..spec.traces.means import links_during
 from .model import PlacedDevice, group_by_host
 from .placement_error import PlacementError
+
+
+@dataclass(frozen=True)
+class _HostLinks:
+    """The links of one lab host.
+
+    Attributes:
+        now: as they are when the gate opens, with those between devices.
+        changing: of each direction that changes during the course, all links that it is.
+    """
+
+    now: list[Link]
+    changing: list[Collection[Link]]
+
+    @property
+    def ever(self) -> list[Link]:
+        """All links that there are during the course."""
+        return [*self.now, *sorted({link for one in self.changing for link in one} - set(self.now), key=repr)]
 
 
 def describe_refusals(experiment: Experiment, placed: Sequence[PlacedDevice]) -> Iterator[str]:
@@ -18,15 +39,14 @@ def describe_refusals(experiment: Experiment, placed: Sequence[PlacedDevice]) ->
     Raises:
         PlacementError: none that may be used does.
     """
-    may_change = _may_change(experiment)
     for host, links in _links_by_host(experiment, placed).items():
         if experiment.allow_unshaped:
             continue
         try:
-            able = backends.able_backends(experiment.link_backend, links, may_change)
+            able = backends.able_backends(experiment.link_backend, links.ever, links.changing)
         except backends.UnshapableError as error:
-            raise PlacementError(str(error), hint=error.hint) from None
-        said = backends.refusals(links, may_change)
+            raise PlacementError(error.message, hint=error.hint) from None
+        said = backends.refusals(links.ever, links.changing)
         if experiment.link_backend == backends.AUTO and said:
             names = " or ".join(backend.name for backend in able)
             yield f"lab host {host}: links need back end {names}: {'; '.join(said)}"
@@ -42,15 +62,15 @@ def describe_approximations(
         placed: likewise.
         scale: of the notes' values, which are the devices'.
     """
-    may_change, by_host = _may_change(experiment), _links_by_host(experiment, placed)
+    by_host = _links_by_host(experiment, placed)
     for backend in backends.load_all():
         if experiment.link_backend not in (backends.AUTO, backend.name):
             continue
         where = "" if experiment.link_backend == backend.name else ", used where its kernel has it,"
         for host, links in by_host.items():
-            if any(backend.lacks(links, may_change)):
+            if any(backend.lacks(links.ever, links.changing)):
                 continue
-            for what in backend.approximates(links, scale):
+            for what in backend.approximates(links.now, scale):
                 yield f"lab host {host}: back end {backend.name}{where} {what}"
 
 
@@ -73,17 +93,20 @@ def describe_edges(experiment: Experiment, placed: Sequence[PlacedDevice]) -> It
         )
 
 
-def _links_by_host(experiment: Experiment, placed: Sequence[PlacedDevice]) -> dict[str, list[Link]]:
+def _links_by_host(experiment: Experiment, placed: Sequence[PlacedDevice]) -> dict[str, _HostLinks]:
     """The links of each lab host's devices, and those between devices."""
     between = [] if experiment.topology is None else list(experiment.topology.directions().values())
-    return {
-        host: [*(link for item in here for link in (item.device.network.up, item.device.network.down)), *between]
-        for host, here in sorted(group_by_host(placed).items())
-    }
-
-
-def _may_change(experiment: Experiment) -> bool:
-    """Whether any link changes during the course."""
-    return any(entry.up or entry.down for entry in experiment.timeline) or any(
-        device.network.varying for device in experiment.devices
-    )
+    found: dict[str, _HostLinks] = {}
+    for host, here in sorted(group_by_host(placed).items()):
+        devices = [item.device for item in here]
+        possible = {
+            device.name: [
+                changed
+                for links in links_during(device.network, experiment.tracks)
+                for changed in all_links(device.name, links, experiment.timeline)
+            ]
+            for device in devices
+        }
+        now = [link for device in devices for link in (device.network.up, device.network.down)]
+        found[host] = _HostLinks([*now, *between], list(directions_that_change(possible).values()))
+    return found

@@ -19,10 +19,12 @@ import pytest
 
 from fedsim_runner.agent.links import backends, netns
 from fedsim_runner.agent.links.deviation import Deviation
+from fedsim_runner.agent.links.shaper import Shaper
+from fedsim_runner.agent.links.veth import UP
 from fedsim_runner.contract.gilbert_elliott import GilbertElliott
 from fedsim_runner.contract.jitter_distribution import DistributionName
 from fedsim_runner.contract.link import Discipline, Link, Links, Queue
-from tests.lab.rig import MBIT, PORT, SLACK_S, apply, rig, shaped
+from tests.lab.rig import MBIT, PORT, SLACK_S, Rig, apply, rig, shaped
 
 UP_AND_DOWN = pytest.mark.parametrize("way", ["up", "down"])
 
@@ -111,13 +113,18 @@ def test_losses_come_in_bursts(way: str, jitter_us: int, changes: bool, backend:
     assert statistics.fmean(lengths) == pytest.approx(model.mean_burst, abs=5 * model.mean_burst / len(lengths) ** 0.5)
 
 
-@pytest.mark.parametrize("rate_bps", [None, 20 * MBIT], ids=["unlimited", "rate"])
-def test_packets_arrive_twice(rate_bps: int | None, backend: str, probed: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("rate_bps", "before"),
+    [(None, None), (20 * MBIT, None), (20 * MBIT, Link(1 * MBIT, 9_000, duplicate=0.5)), (None, Link(duplicate=0.5))],
+    ids=["unlimited", "rate", "changed", "changed-unlimited"],
+)
+def test_packets_arrive_twice(rate_bps: int | None, before: Link | None, backend: str, probed: dict[str, Any]) -> None:
+    """Also on a link that has become what it is in place."""
     link = Link(rate_bps, 5_000, duplicate=0.1)
     if refused(backend, link, probed):
         return
-    with rig("a", "b") as lab, shaped(lab, lab.links(link), backend, probed) as shaper:
-        apply(shaper, lab)
+    with rig("a", "b") as lab, shaped(lab, lab.links(before or link), backend, probed) as shaper:
+        apply_and_change(shaper, lab, before, link)
         numbers = [number for _, number in lab.burst("a", "b", 3_000, 200, 4 * MBIT, steady=True)]
     assert set(numbers) == set(range(3_000))
     assert len(numbers) - 3_000 == pytest.approx(300, abs=85)  # 5 sigma
@@ -146,16 +153,22 @@ def test_corrupt_packets_do_not_arrive_and_tcp_sends_them_again(backend: str, pr
         assert got == content
 
 
-@pytest.mark.parametrize(("discipline", "target_us"), [("codel", None), ("fq_codel", 7_500)])
+@pytest.mark.parametrize(
+    ("discipline", "target_us", "rate_before_bps"), [("codel", None, MBIT), ("fq_codel", 7_500, None)]
+)
 def test_a_queue_with_codel_stays_short(
-    discipline: Discipline, target_us: int | None, backend: str, probed: dict[str, Any]
+    discipline: Discipline, target_us: int | None, rate_before_bps: int | None, backend: str, probed: dict[str, Any]
 ) -> None:
-    """A TCP flow, which answers to drops, waits for a fraction of the room, which it would fill in a fifo."""
+    """A TCP flow, which answers to drops, waits for a fraction of the room, which it would fill in a fifo.
+
+    Also on a link whose rate has been changed in place.
+    """
     link = Link(4 * MBIT, 10_000, queue=Queue(buffer_us=1_000_000, discipline=discipline, target_us=target_us))
     if refused(backend, link, probed):
         return
-    with rig("a", "b") as lab, shaped(lab, lab.links(link), backend, probed) as shaper:
-        apply(shaper, lab)
+    before = None if rate_before_bps is None else replace(link, rate_bps=rate_before_bps)
+    with rig("a", "b") as lab, shaped(lab, lab.links(before or link), backend, probed) as shaper:
+        apply_and_change(shaper, lab, before, link)
         with netns.inside(lab.namespaces["b"]):
             listener = socket.create_server((lab.addresses["b"], PORT + 1))
         with netns.inside(lab.namespaces["a"]):
@@ -180,6 +193,19 @@ def test_a_queue_with_codel_stays_short(
         # What the discipline drops, the queue drops.
         seen = shaper.look(lab.namespaces)["a", "up"]
         assert seen.overflowed > 0 and seen.lost == 0 and seen.bytes > 2_000_000
+
+
+def apply_and_change(shaper: Shaper, lab: Rig, before: Link | None, link: Link) -> None:
+    """Bring the links into force, and where the uplink of ``a`` was another one before, change it in place."""
+    profile, chosen = shaper.requested
+    if before is not None:
+        profile = replace(profile, later=(before, link), changing={("a", UP): (before, link)})
+        shaper.set_profile(profile, chosen)
+    apply(shaper, lab)
+    if before is not None:
+        results = shaper.change(Deviation({"a": Links(link, Link())}).of(profile), lab.namespaces)
+        assert results["a"].failed is None
+        assert not any(result.changed for result in shaper.apply(lab.namespaces, check=True).values())
 
 
 def refused(backend: str, link: Link, probed: dict[str, Any]) -> bool:

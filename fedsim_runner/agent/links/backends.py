@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from fedsim_runner.contract.errors import Exit, FedsimError
@@ -61,7 +61,8 @@ def choose(requested: str, profile: Profile, probed: Mapping[str, Any]) -> str:
     Raises:
         UnshapableError: names what the requested back end lacks for these links, and the fix.
     """
-    able = able_backends(requested, profile.links, profile.may_change)
+    changing = profile.changing.values()
+    able = able_backends(requested, profile.links, changing)
     missing: dict[str, Need] = {}
     for backend in able:
         lacks = {need.piece: need for need in backend.needs(profile.links) if not probed.get(need.piece)}
@@ -72,36 +73,38 @@ def choose(requested: str, profile: Profile, probed: Mapping[str, Any]) -> str:
     raise UnshapableError(
         f"kernel {probed.get('kernel', '?')} cannot shape these links (link_backend {requested}): missing "
         + "; ".join(f"{piece} ({fixes.get(piece, 'no fix known')})" for piece in sorted(missing))
-        + "".join(f"; {one}" for one in refusals(profile.links, profile.may_change))
+        + "".join(f"; {one}" for one in refusals(profile.links, changing))
     )
 
 
-def able_backends(requested: str, links: Iterable[Link], may_change: bool = False) -> list[type[LinkBackend]]:
+def able_backends(
+    requested: str, links: Iterable[Link], changing: Iterable[Collection[Link]] = ()
+) -> list[type[LinkBackend]]:
     """The back ends that may be used and that do all of these links, if the kernel has what they need.
 
     Args:
         requested: a name, or ``auto``.
         links: all those of a lab host.
-        may_change: some of them change while packets pass.
+        changing: of each direction that changes while packets pass, all links that it is.
 
     Raises:
         UnshapableError: none of them does.
     """
-    links = list(links)
+    links, changing = list(links), list(changing)
     allowed = [backend for backend in load_all() if requested in (AUTO, backend.name)]
-    able = [backend for backend in allowed if not any(backend.lacks(links, may_change))]
+    able = [backend for backend in allowed if not any(backend.lacks(links, changing))]
     if not able:
-        said = "; ".join(one for backend in allowed for one in _refusals(backend, links, may_change))
+        said = "; ".join(one for backend in allowed for one in _refusals(backend, links, changing))
         hint = "ask for less on these links" + ("" if requested == AUTO else f", or another back end than {requested}")
         raise UnshapableError(f"no link back end that may be used does all of these links: {said}", hint=hint)
     return able
 
 
-def refusals(links: Iterable[Link], may_change: bool = False) -> list[str]:
+def refusals(links: Iterable[Link], changing: Iterable[Collection[Link]] = ()) -> list[str]:
     """What back ends do not do of these links, whatever the kernel has, as sentences."""
-    links = list(links)
-    return [one for backend in load_all() for one in _refusals(backend, links, may_change)]
+    links, changing = list(links), list(changing)
+    return [one for backend in load_all() for one in _refusals(backend, links, changing)]
 
 
-def _refusals(backend: type[LinkBackend], links: list[Link], may_change: bool) -> Iterator[str]:
-    return (f"back end {backend.name} {one}" for one in backend.lacks(links, may_change))
+def _refusals(backend: type[LinkBackend], links: Iterable[Link], changing: Iterable[Collection[Link]]) -> Iterator[str]:
+    return (f"back end {backend.name} {one}" for one in backend.lacks(links, changing))

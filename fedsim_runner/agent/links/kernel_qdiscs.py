@@ -21,7 +21,7 @@ _TICK_S = 64e-9  # in which the kernel shows a burst: as the time that it takes 
 ROOT = 0xFFFFFFFF
 #: The delay of a root qdisc with one of these handles is changed all the time: it is the first number of its options,
 #: and this attribute of them. Neither counts as a change.
-MOVING_HANDLES, DELAY_ATTRIBUTE = range(0x10, 0x20), 10
+MOVING_HANDLES, DELAY_ATTRIBUTE = range(0x10, 0x30), 10
 _MOVING_OPTIONS = 24  # bytes, of which the first four are the delay
 
 

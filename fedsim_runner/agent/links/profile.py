@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fedsim_runner.contract.lab_network import MTU
@@ -33,6 +33,7 @@ class Profile:
         may_part: devices may be offline, or in partitions, during the course.
         later: further links that devices may have during the course; with any, all links can be changed in place.
         fastest_up_bps: by device whose link may change, the highest rate that its uplink has during the course.
+        changing: by device and ``up`` or ``down``, all links that a direction which may change is during the course.
         offline: devices that nothing reaches, and that reach nothing.
         partitions: sets of devices by a number of each: nothing passes between one and all others.
         topology: what lies between the devices; None: nothing.
@@ -52,6 +53,7 @@ class Profile:
     may_part: bool = False
     later: tuple[Link, ...] = ()
     fastest_up_bps: Mapping[str, int] = field(default_factory=dict)
+    changing: Mapping[tuple[str, str], Collection[Link]] = field(default_factory=dict)
     offline: frozenset[str] = frozenset()
     partitions: Mapping[int, frozenset[str]] = field(default_factory=dict)
     topology: Topology | None = None
@@ -97,4 +99,5 @@ class Profile:
             [DeviceLink(device.device, device.address, Link(), Link()) for device in devices]
             for devices in (self.devices, self.peers)
         ]
-        return replace(self, devices=bare[0], peers=bare[1], later=(), topology=None, may_part=False, departs=False)
+        still = replace(self, devices=bare[0], peers=bare[1], later=(), changing={})
+        return replace(still, topology=None, may_part=False, departs=False)

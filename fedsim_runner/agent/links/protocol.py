@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -65,12 +65,12 @@ class LinkBackend(Protocol):
         """The pieces of the kernel that these links need."""
 
     @staticmethod
-    def lacks(links: Iterable[Link], may_change: bool = False) -> Iterator[str]:
+    def lacks(links: Iterable[Link], changing: Iterable[Collection[Link]] = ()) -> Iterator[str]:
         """What it does not do of these links, whatever the kernel has: as a refusal goes on. Pure.
 
         Args:
             links: all those of a lab host.
-            may_change: some of them change while packets pass.
+            changing: of each direction that changes while packets pass, all links that it is.
         """
         return iter(())
 

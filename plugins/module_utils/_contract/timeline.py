@@ -7,7 +7,7 @@ So an entry that ends takes back its own changes only, and what another one has 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Final, Literal
 
@@ -143,6 +143,20 @@ def all_links(device: str, planned: Links, timeline: Iterable[TimelineEntry]) ->
     """What a device's link may be during a course: the planned one, and that with each change by itself."""
     changes = (one for one in timeline if device in one.devices and (one.up is not None or one.down is not None))
     return {planned, *(links_with(planned, [one]) for one in changes)}
+
+
+def directions_that_change(possible: Mapping[str, Iterable[Links]]) -> dict[tuple[str, str], frozenset[Link]]:
+    """All links of each direction that is several during a course, by device and ``up`` or ``down``.
+
+    Args:
+        possible: by device, what its link may be.
+    """
+    found = {
+        (name, way): frozenset(getattr(one, way) for one in links)
+        for name, links in possible.items()
+        for way in ("up", "down")
+    }
+    return {key: some for key, some in found.items() if len(some) > 1}
 
 
 def has_absences(timeline: Iterable[TimelineEntry]) -> bool:

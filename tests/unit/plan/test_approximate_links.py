@@ -8,7 +8,8 @@ import pytest
 
 from fedsim_runner.catalog.types import NetworkProfile
 from fedsim_runner.contract.gilbert_elliott import GilbertElliott
-from fedsim_runner.contract.link import Link
+from fedsim_runner.contract.link import Link, Queue
+from fedsim_runner.contract.timeline import LinkChange, TimelineEntry
 from fedsim_runner.contract.topology import Edge, Topology
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.plan.placement import make_plan
@@ -59,9 +60,28 @@ def test_what_only_some_back_ends_do_is_named_and_what_none_does_is_refused() ->
     with pytest.raises(PlacementError, match="back end userspace corrupts no packets") as refused:
         plan_with(corrupt, "userspace")
     assert refused.value.hint == "ask for less on these links, or another back end than userspace"
+    assert str(refused.value).count(refused.value.hint) == 1
     with pytest.raises(PlacementError, match="back end userspace duplicates no packets"):
         plan_with(replace(BURSTY, duplicate=0.1), "auto")
     assert plan_with(replace(BURSTY, duplicate=0.1), "auto", allow_unshaped=True)
+
+
+def test_what_links_become_during_the_course_counts_as_well() -> None:
+    codel = replace(WIDE, queue=Queue(discipline="codel"))
+    for link, later, backend, said in (
+        (WIDE, replace(WIDE, corrupt=0.1), "userspace", "corrupts no packets"),
+        (WIDE, codel, "netem", "changes no link from one queue discipline to another"),
+        (codel, replace(codel, rate_bps=1_000_000), "netem", None),
+    ):
+        made = experiment(2)
+        devices = tuple(replace(one, network=NetworkProfile("own", link, link)) for one in made.devices)
+        change = TimelineEntry(number=1, devices=(devices[1].name,), at_s=5.0, up=LinkChange(to=later))
+        made = replace(made, devices=devices, link_backend=backend, timeline=(change,))
+        if said is None:
+            assert make_plan(made, [lab_host()], "study")
+        else:
+            with pytest.raises(PlacementError, match=said):
+                make_plan(made, [lab_host()], "study")
 
 
 def test_edges_between_lab_hosts_need_one_back_end() -> None:

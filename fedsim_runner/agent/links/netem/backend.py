@@ -7,7 +7,7 @@ one of 100 Gbit/s.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from fedsim_runner.contract.link import Link
@@ -23,6 +23,7 @@ from ..tally import Passed, Tally
 from ..veth import DOWN, SEGMENTS, UP
 from ..wiring import end_name
 from .bucket import DISCIPLINES, has_bucket
+from .course_form import CourseForm, lacking
 from .edges import KernelEdges
 from .kernel_counts import Direction, KernelCounts, directions_of
 from .moving_delays import Movement, MovingDelays, describe_movement, plan_movement
@@ -45,6 +46,8 @@ class Backend(LinkBackend):
         self._edges = KernelEdges(self._delays)
         self._counts = KernelCounts()
         self._directions: list[Direction] = []
+        self._changing: Mapping[tuple[str, str], Collection[Link]] = {}
+        self._forms: dict[tuple[str, str], CourseForm] = {}  # of these
         self._network = RunNamespace()
 
     def use_network(self, network: RunNamespace) -> None:
@@ -60,13 +63,12 @@ class Backend(LinkBackend):
         return [*needed, *(QUEUES[name] for name in DISCIPLINES if any(link.discipline == name for link in limited))]
 
     @staticmethod
-    def lacks(links: Iterable[Link], may_change: bool = False) -> Iterator[str]:
+    def lacks(links: Iterable[Link], changing: Iterable[Collection[Link]] = ()) -> Iterator[str]:
         links = list(links)
         # Where there is one that duplicates packets, the kernel takes no other netem.
         if any(link.bursts is not None and link.jitter_us and link.duplicate for link in links):
             yield "loses no packets in bursts where links have jitter and duplicates"
-        if may_change and any(has_bucket(link) for link in links):
-            yield "has no duplicates, codel or fq_codel where links change during the course"
+        yield from dict.fromkeys(what for one in changing for what in lacking(one))
 
     @staticmethod
     def approximates(links: Sequence[Link], scale: TimeScale = REAL_TIME) -> Iterator[str]:
@@ -87,13 +89,13 @@ class Backend(LinkBackend):
         # Qdiscs count, drop and time what enters them: packets of up to 64 kB, which the kernel cuts behind them even
         # without segmentation offload. These come from the sender, so one link anywhere concerns every device.
         single_frames = any(link.alters_packets or link.rate_bps for link in profile.links)
-        changeable = profile.may_change
+        form = self._form_in(profile)
         segments = {SEGMENTS: 1} if single_frames else {}
         edges = self._edges.plan(profile)
         return {
             device.device: {
-                UP: Netem.for_link(device.up, changeable),
-                DOWN: Netem.for_link(device.down, changeable),
+                UP: Netem.for_link(device.up, form(device.device, UP, device.up)),
+                DOWN: Netem.for_link(device.down, form(device.device, DOWN, device.down)),
                 MOVED: plan_movement(
                     device.up, device.down, end_name(device.address), f"{profile.seed}/{device.device}"
                 ),
@@ -102,6 +104,15 @@ class Backend(LinkBackend):
             }
             for device in profile.devices
         }
+
+    def _form_in(self, profile: Profile) -> Callable[[str, str, Link], CourseForm | None]:
+        """The form of a direction of a profile, with its link; None: no link changes, and it needs none."""
+        if not profile.may_change:
+            return lambda *_: None
+        if profile.changing is not self._changing:  # the same throughout a run, in which links change again and again
+            self._changing = profile.changing
+            self._forms = {way: CourseForm.of(links) for way, links in profile.changing.items()}
+        return lambda device, way, link: self._forms.get((device, way)) or CourseForm.of([link])
 
     def read(self, namespaces: Mapping[str, str]) -> tuple[dict[str, Settings], Failures]:
         edges = self._edges.read(list(namespaces), self._network)

@@ -6,12 +6,15 @@ a queue of any discipline, but a bucket: a lone frame passes without the time th
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fedsim_runner.contract.link import CODEL_TARGET_US, Link
 from fedsim_runner.contract.link_verdict import bucket_bytes
+
+from .. import netlink, qdisc_changes, tbf_form
 
 KIND = "tbf"
 FIFO = "fifo"
@@ -22,6 +25,8 @@ _QUEUE_HANDLE = 8
 _INTERVAL = 20
 #: The kernel keeps the target in units of 1024 ns, and shows whole microseconds of it.
 _SHOWN_US = 100
+# Attributes of both disciplines (linux/pkt_sched.h: TCA_CODEL_..., TCA_FQ_CODEL_...).
+_TARGET, _LIMIT, _INTERVAL_US = 1, 2, 3
 
 
 def has_bucket(link: Link) -> bool:
@@ -63,6 +68,32 @@ class Bucket:
             found.append([*replace, *below])
         return found
 
+    def changes(self, parent: int, handle: int, rate_bps: int, queue_bytes: int) -> list[netlink.Form]:
+        """The requests that change one of the same discipline to it in place, below ``parent``; nothing is dropped."""
+        burst = bucket_bytes(rate_bps)
+        held = tbf_form.encode(rate_bps, burst + queue_bytes, burst)
+        found = [qdisc_changes.qdisc_change(handle << 16, parent, KIND, held)]
+        if self.discipline != FIFO:
+            options = encode_discipline(self.limit, self.target_us)
+            below = handle << 16 | 1
+            found.append(qdisc_changes.qdisc_change(_QUEUE_HANDLE << 16, below, self.discipline, options))
+        return found
+
+    @classmethod
+    def read_back(
+        cls, discipline: str, index: int, parent: int, handle: int, shown: qdisc_changes.Shown
+    ) -> tuple[Bucket, int]:
+        """What the kernel has after such a change, and its rate in bit/s.
+
+        Raises:
+            OSError: it is no longer there.
+        """
+        rate_bps, limit, _ = tbf_form.decode(qdisc_changes.options_of(shown, index, parent, KIND))
+        if discipline == FIFO:
+            return cls(discipline, limit), rate_bps
+        packets, target_us = decode_discipline(qdisc_changes.options_of(shown, index, handle << 16 | 1, discipline))
+        return cls(discipline, packets, _as_shown(target_us)), rate_bps
+
     @classmethod
     def parse(cls, entries: Sequence[Mapping[str, Any]]) -> tuple[Bucket, int] | None:
         """The bucket among an interface's qdiscs and its rate in bit/s; None: there is none."""
@@ -76,6 +107,19 @@ class Bucket:
             return cls(discipline, int(options.get("limit", 0))), rate_bps
         shown = by_kind[discipline]
         return cls(discipline, int(shown.get("limit", 0)), _as_shown(shown.get("target", CODEL_TARGET_US))), rate_bps
+
+
+def encode_discipline(packets: int, target_us: int) -> bytes:
+    """The options of a codel or fq_codel in the kernel's own form: most packets, and the delay that it lets stand."""
+    values = {_TARGET: target_us, _LIMIT: packets, _INTERVAL_US: _INTERVAL * target_us}
+    return b"".join(netlink.attribute(key, struct.pack("=I", value)) for key, value in values.items())
+
+
+def decode_discipline(options: bytes) -> tuple[int, int]:
+    """The reverse of :func:`encode_discipline`."""
+    values = dict(netlink.attributes(options))
+    packets, target_us = (int(struct.unpack("=I", values[key])[0]) for key in (_LIMIT, _TARGET))
+    return packets, target_us
 
 
 def _as_shown(target_us: float) -> int:

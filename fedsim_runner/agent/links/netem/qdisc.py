@@ -31,6 +31,7 @@ from ..kernel_qdiscs import ROOT
 from ..root_qdisc import Qdisc
 from . import kernel_form
 from .bucket import Bucket, has_bucket
+from .course_form import CourseForm, is_handle
 from .kernel_form import NetemOptions
 
 ORDERING_RATE_BPS = 100_000_000_000  # netem keeps packets in order only if it has a rate
@@ -40,11 +41,10 @@ BANDS = ("prio", "bands", "2", "priomap", *16 * ("0",))  # fewer there cannot be
 POLICER = ("prio", "1", "protocol", "all", "handle", "1", "basic", "action", "police")
 VERDICTS = ("conform-exceed", "drop/ok")
 # A root of another handle is a new one, with nothing below it; one of the same handle is changed in place. The delay of
-# one with a handle of the second pair is changed all the time; one with the last handle can become that of any link.
-# Roots above a token bucket have handles of their own, one for each discipline.
+# one with a handle of the second pair is changed all the time. Roots above a token bucket have handles of their own,
+# one for each discipline, and so have those that can become other links' (course_form.py).
 _LIMITED, _UNLIMITED = 1, 2
 _ABOVE_BUCKETS = {"fifo": 5, "codel": 6, "fq_codel": 7}
-_CHANGEABLE = 0x13
 _MOVING = kernel_qdiscs.MOVING_HANDLES.start
 _APART = 8  # more than it would be: above a netem for losses
 _RATE, _POLICED = 3, 4
@@ -66,7 +66,7 @@ class Netem(Qdisc):
         limit: packets that are delayed.
         waiting: packets that wait for the rate.
         queue: their bytes.
-        changeable: it is of a form that can be changed to that of any other link in place.
+        changeable: it is of a form that can be changed in place to any other link of the same form.
         apart: losses in bursts are those of a netem of their own.
         bursts: how packets are lost; None: independently.
         duplicate, corrupt: probabilities.
@@ -91,8 +91,9 @@ class Netem(Qdisc):
 
     @classmethod
     @functools.lru_cache(maxsize=_KEPT)
-    def for_link(cls, link: Link, changeable: bool = False) -> Netem | None:
-        """The qdiscs for one direction of a link; for one that is changeable, whatever it is."""
+    def for_link(cls, link: Link, form: CourseForm | None = None) -> Netem | None:
+        """The qdiscs for one direction of a link; with a form that it has throughout a course, whatever it is."""
+        changeable = form is not None
         if link.rate_bps is None and not link.delays_or_drops and not changeable:
             return None
         rate_bps = link.rate_bps or UNLIMITED_BPS
@@ -109,49 +110,66 @@ class Netem(Qdisc):
             bursts=link.bursts,
             duplicate=link.duplicate,
             corrupt=link.corrupt,
-            apart=changeable or _moves_bursts(link),
+            apart=_moves_bursts(link) if form is None else form.loses_apart,
         )
         if link.rate_bps is None and not changeable:
             return plain
         queue = buffer_bytes(rate_bps, link.queue if link.rate_bps else None)
         waiting = max(queue // FRAME_BYTES, min(queue // SMALL_BYTES, SMALL_PER_S))
-        if link.rate_bps is None or not has_bucket(link):
+        discipline = (link.discipline if has_bucket(link) else None) if form is None else form.discipline
+        if discipline is None:
             return replace(plain, waiting=waiting, queue=queue)
         target_us = None if link.queue is None else link.queue.target_us
-        bucket = Bucket.of(link.discipline, link.rate_bps, queue, waiting, target_us)
-        return replace(plain, queue=queue, bucket=bucket, changeable=False, apart=_moves_bursts(link))
+        return replace(plain, queue=queue, bucket=Bucket.of(discipline, rate_bps, queue, waiting, target_us))
 
     def forms(self, before: object) -> Sequence[netlink.Form] | None:
         if not (self.changeable and isinstance(before, Netem) and before.changeable):
             return None
-        return _forms(self, before)
+        return _forms(self, before) if self._course_form == before._course_form else None
+
+    @property
+    def _course_form(self) -> CourseForm:
+        return CourseForm(None if self.bucket is None else self.bucket.discipline, self.apart)
+
+    @property
+    def held_bps(self) -> int:
+        """The rate of what holds it; a token bucket has one also for a link without."""
+        return self.rate_bps or (UNLIMITED_BPS if self.bucket is not None else 0)
 
     def changes_rate(self, before: Netem) -> bool:
-        """Whether it has another rate, or another room for what waits for that."""
-        return (self.rate_bps, self.queue) != (before.rate_bps, before.queue)
+        """Whether it has another rate, or another queue of what waits for that."""
+        return (self.rate_bps, self.queue, self.bucket) != (before.rate_bps, before.queue, before.bucket)
 
     def read_back(self, index: int, before: object, shown: qdisc_changes.Shown, channel: socket.socket) -> Netem:
         def options(parent: int) -> NetemOptions:
             return NetemOptions.decode(qdisc_changes.options_of(shown, index, parent, self.kind))
 
-        root, rate, bursts = options(ROOT), options(_POLICED << 16 | 1), options(_CHANGEABLE << 16 | 1).bursts
+        root = options(ROOT)
+        bursts = options(self._course_form.handle << 16 | 1).bursts if self.apart else None
+        if self.bucket is None:
+            held, bucket = options(QUEUE_PARENT), None
+            rate_bps, waiting = held.rate_bps, held.limit
+        else:
+            waiting = 0
+            bucket, rate_bps = Bucket.read_back(self.bucket.discipline, index, QUEUE_PARENT, _RATE, shown)
         queue = self.queue
         if isinstance(before, Netem) and self.changes_rate(before):  # to look at policers takes a call for each
             room_s = kernel_qdiscs.policed_by(index, _POLICED << 16, channel) or 0.0
-            queue = round(room_s * (rate.rate_bps or UNLIMITED_BPS) / 8)
+            queue = round(room_s * (rate_bps or UNLIMITED_BPS) / 8)
         return type(self)(
-            rate.rate_bps or None,
+            _rate_of(bucket, rate_bps),
             root.delay_us,
             0,
             root.loss if bursts is None else bursts.mean_loss,
             root.limit,
-            rate.limit,
+            waiting,
             queue,
             True,
             bursts,
             root.duplicate,
             root.corrupt,
-            apart=True,
+            bucket,
+            self.apart,
         )
 
     def arguments(self) -> list[str]:
@@ -178,10 +196,10 @@ class Netem(Qdisc):
     def commands(self, interface: str) -> list[list[str]]:
         replace = ["qdisc", "replace", "dev", interface]
         handle = (_UNLIMITED if self.rate_bps is None else _LIMITED) + (_MOVING if self.jitter_us else 0)
-        handle = _CHANGEABLE if self.changeable else handle
         if self.bucket is not None:
             handle = _ABOVE_BUCKETS[self.bucket.discipline] + (_MOVING - 1 if self.jitter_us else 0)
-        handle += _APART if self.apart and not self.changeable else 0
+        handle += _APART if self.apart else 0
+        handle = self._course_form.handle if self.changeable else handle
         top = [[*replace, "root", "handle", f"{handle:x}:", self.kind, *self.arguments()]]
         if self.apart:
             loses = ["handle", f"{LOSES:x}:", self.kind, "limit", str(SMALL_PER_S), *self._bursts()]
@@ -195,8 +213,8 @@ class Netem(Qdisc):
         if self.rate_bps is not None:
             rate += ["rate", f"{self.rate_bps}bit"]
         holds = [[*replace, "parent", below, "handle", f"{_RATE:x}:", *rate]]
-        if self.bucket is not None and self.rate_bps is not None:
-            holds = self.bucket.commands(interface, below, _RATE, self.rate_bps, self.queue)
+        if self.bucket is not None:
+            holds = self.bucket.commands(interface, below, _RATE, self.held_bps, self.queue)
         return [
             *top,
             [*replace, "parent", f"{LOSES if self.apart else handle:x}:1", "handle", f"{_POLICED:x}:", *BANDS],
@@ -211,18 +229,19 @@ class Netem(Qdisc):
         netems = [entry for entry in below if entry.get("kind") == cls.kind and entry.get("handle") != f"{LOSES:x}:"]
         rate = next((entry.get("options") or {} for entry in netems), {})
         bucket, rate_bps = Bucket.parse(below) or (None, int((rate.get("rate") or {}).get("rate", 0)) * 8)
+        majors = (int(str(entry.get("parent", "0:")).partition(":")[0] or "0", 16) for entry in below)
         room_s = next((entry.get("policed_s") or 0.0 for entry in below if entry.get("kind") == BANDS[0]), 0.0)
         model = (options if loses is None else loses).get("loss-gemodel")
         bursts = None if model is None else GilbertElliott(*(float(model[key]) for key in ("p", "r", "1-h", "1-k")))
         return cls(
-            rate_bps or None,
+            _rate_of(bucket, rate_bps),
             round(float(delay.get("delay", 0)) * 1e6),
             round(float(delay.get("jitter", 0)) * 1e6),
             float((options.get("loss-random") or {}).get("loss", 0)) if bursts is None else bursts.mean_loss,
             int(options.get("limit", 0)),
             int(rate.get("limit", 0)),
             round(room_s * (rate_bps or UNLIMITED_BPS) / 8),
-            any(entry.get("parent") == f"{_CHANGEABLE:x}:1" for entry in below),
+            any(is_handle(major) for major in majors),
             bursts,
             float((options.get("duplicate") or {}).get("duplicate", 0)),
             float((options.get("corrupt") or {}).get("corrupt", 0)),
@@ -235,7 +254,7 @@ class Netem(Qdisc):
             isinstance(active, Netem)
             and self._form() == active._form()
             and abs(self.queue - active.queue) <= max(8, self.queue * 1e-4)
-            and abs((self.rate_bps or 0) - (active.rate_bps or 0)) <= 8
+            and abs(self.held_bps - active.held_bps) <= 8
             # The kernel has one delay at a time of those that jitter makes, and nothing to draw.
             and abs(self.delay_us - active.delay_us) <= 2 + self.jitter_us
             and active.jitter_us == 0
@@ -273,7 +292,7 @@ class Netem(Qdisc):
 @functools.lru_cache(maxsize=_KEPT)
 def _forms(after: Netem, before: Netem) -> tuple[netlink.Form, ...]:
     """What changes one into the other on any interface; hundreds of links change alike."""
-    root, policed, rate = _CHANGEABLE << 16, _POLICED << 16, _RATE << 16
+    root, policed, rate = after._course_form.handle << 16, _POLICED << 16, _RATE << 16
     loss = after.loss if after.bursts is None else 0.0
     delays = NetemOptions(
         after.limit, after.delay_us, loss, ORDERING_RATE_BPS, duplicate=after.duplicate, corrupt=after.corrupt
@@ -283,13 +302,19 @@ def _forms(after: Netem, before: Netem) -> tuple[netlink.Form, ...]:
         loses = NetemOptions(SMALL_PER_S, bursts=after.bursts)
         changes.append(qdisc_changes.qdisc_change(LOSES << 16, root | 1, Netem.kind, loses.encode()))
     if after.changes_rate(before):
-        waits = NetemOptions(after.waiting, rate_bps=after.rate_bps or 0)
+        if after.bucket is None:
+            waits = NetemOptions(after.waiting, rate_bps=after.rate_bps or 0)
+            changes.append(qdisc_changes.qdisc_change(rate, QUEUE_PARENT, Netem.kind, waits.encode()))
+        else:
+            changes += after.bucket.changes(QUEUE_PARENT, _RATE, after.held_bps, after.queue)
         policed_bps = after.rate_bps or UNLIMITED_BPS
-        changes += [
-            qdisc_changes.qdisc_change(rate, policed | 1, Netem.kind, waits.encode()),
-            kernel_form.policer_change(policed, policed_bps, after.queue, SUPER_PACKET_BYTES),
-        ]
+        changes.append(kernel_form.policer_change(policed, policed_bps, after.queue, SUPER_PACKET_BYTES))
     return tuple(changes)
+
+
+def _rate_of(bucket: Bucket | None, held_bps: int) -> int | None:
+    """The rate of a link, from that of what holds it."""
+    return None if held_bps in (0, None if bucket is None else UNLIMITED_BPS) else held_bps
 
 
 def furthest_us(link: Link) -> int:

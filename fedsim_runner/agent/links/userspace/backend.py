@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -76,7 +76,7 @@ class Backend(LinkBackend):
         return rates + ([NFQUEUE] if any(link.is_shaped for link in links) else [])
 
     @staticmethod
-    def lacks(links: Iterable[Link], may_change: bool = False) -> Iterator[str]:
+    def lacks(links: Iterable[Link], changing: Iterable[Collection[Link]] = ()) -> Iterator[str]:
         links = list(links)
         if any(link.duplicate for link in links):
             yield "duplicates no packets"

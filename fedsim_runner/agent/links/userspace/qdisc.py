@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import socket
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -17,17 +16,13 @@ from typing import Any, ClassVar
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import SUPER_PACKET_S, UNLIMITED_BPS, buffer_bytes
 
-from .. import netlink, qdisc_changes
+from .. import netlink, qdisc_changes, tbf_form
 from ..kernel_qdiscs import ROOT
 from ..root_qdisc import Qdisc
 
 #: A connection that looks for its rate sends twice as much for a while.
 TIMES_THE_RATE = 4
 MIN_BURST_BYTES = 1600  # one frame: with less, tbf passes nothing
-
-# Attributes of the options (linux/pkt_sched.h).
-_PARAMETERS, _RATE64, _BURST = 1, 4, 6
-_PARAMETERS_FORM = struct.Struct("=8xI12xII4x")  # of struct tc_tbf_qopt: the rate, the limit, the burst
 
 
 @dataclass(frozen=True)
@@ -68,24 +63,13 @@ class Tbf(Qdisc):
         return self.parse_kernel_form(qdisc_changes.options_of(shown, index, ROOT, self.kind))
 
     def kernel_form(self) -> bytes:
-        """The options in the kernel's own form: struct tc_tbf_qopt, and the rate in 64 bits, the burst in bytes."""
-        rate = qdisc_changes.rate_specification(self.rate_bps)
-        ticks = round(self.burst * 8 / self.rate_bps / qdisc_changes.TICK_S)
-        parameters = rate + bytes(len(rate)) + struct.pack("=3I", self.limit, ticks, 0)
-        return (
-            netlink.attribute(_PARAMETERS, parameters)
-            + netlink.attribute(_RATE64, struct.pack("=Q", self.rate_bps // 8))
-            + netlink.attribute(_BURST, struct.pack("=I", self.burst))
-        )
+        """The options in the kernel's own form."""
+        return tbf_form.encode(self.rate_bps, self.limit, self.burst)
 
     @classmethod
     def parse_kernel_form(cls, options: bytes) -> Tbf:
-        """Build it from what the kernel shows; the burst is there as the time that it takes at the rate."""
-        values = dict(netlink.attributes(options))
-        rate, limit, ticks = _PARAMETERS_FORM.unpack_from(values[_PARAMETERS])
-        if _RATE64 in values:
-            (rate,) = struct.unpack("=Q", values[_RATE64])
-        return cls(rate * 8, limit, round(ticks * qdisc_changes.TICK_S * rate))
+        """Build it from what the kernel shows."""
+        return cls(*tbf_form.decode(options))
 
     def arguments(self) -> list[str]:
         return ["rate", f"{self.rate_bps}bit", "burst", f"{self.burst}b", "limit", f"{self.limit}b"]

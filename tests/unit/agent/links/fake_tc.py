@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fedsim_runner.agent.links.netem.bucket import DISCIPLINES, decode_discipline, encode_discipline
 from fedsim_runner.agent.links.netem.kernel_form import NetemOptions
 from fedsim_runner.agent.links.userspace.qdisc import Tbf
 from fedsim_runner.contract.gilbert_elliott import GilbertElliott
+from fedsim_runner.contract.link import CODEL_TARGET_US
 
 
 def options(kind: str, words: Sequence[str]) -> dict[str, Any]:
@@ -21,6 +23,10 @@ def from_kernel_form(kind: str, form: bytes) -> tuple[list[str], dict[str, Any]]
     if kind == "tbf":
         words = Tbf.parse_kernel_form(form).arguments()
         return words, _tbf(words)
+    if kind in DISCIPLINES:
+        packets, target_us = decode_discipline(form)
+        words = ["limit", f"{packets}", "target", f"{target_us}us"]
+        return words, _queue(words)
     found = NetemOptions.decode(form)
     words = ["limit", f"{found.limit}", "delay", f"{found.delay_us}us", "loss"]
     model = found.bursts
@@ -37,6 +43,8 @@ def to_kernel_form(kind: str, shown: Mapping[str, Any]) -> bytes:
     """The reverse of the second that :func:`from_kernel_form` returns."""
     if kind == "tbf":
         return Tbf(shown["rate"] * 8, shown["limit"], shown["burst"]).kernel_form()
+    if kind in DISCIPLINES:
+        return encode_discipline(shown["limit"], shown.get("target", CODEL_TARGET_US))
     delay, loss = shown.get("delay", {}).get("delay", 0.0), shown.get("loss-random", {}).get("loss", 0.0)
     model = shown.get("loss-gemodel")
     return NetemOptions(

@@ -250,12 +250,6 @@ def test_what_it_does_not_do_it_refuses(kind: type[LinkBackend], link: Link, pro
         assert backends.choose(kind.name, first, probed) == kind.name
 
 
-def test_what_is_not_changed_in_place_is_refused_where_links_change() -> None:
-    for link in (CODEL, Link(1_000_000, duplicate=0.1)):
-        assert not any("change during" in one for one in backends.refusals([link]))
-        assert any("change during" in one for one in backends.refusals([link], may_change=True))
-
-
 def test_bursts_and_jitter_together_are_held_and_not_with_duplicates() -> None:
     link = dataclasses.replace(BURSTY, jitter_us=1_000)
     kinds = [kind for kind in backends.load_all() if kind.name in IN_PLACE]
@@ -364,6 +358,39 @@ def test_links_are_changed_in_place_and_back(
     assert not any(result.failed for result in one.change(planned, namespaces).values())
     assert not any(result["changed"] for result in as_dicts(one.apply(namespaces)).values())
     assert one.change(planned, namespaces) == {}
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        CODEL,
+        Link(1_000_000, 5_000, duplicate=0.1),
+        Link(None, 5_000, 1_000, duplicate=0.1),
+        dataclasses.replace(BURSTY, queue=CODEL.queue),
+    ],
+    ids=["codel", "duplicates", "duplicates-unlimited", "codel-bursts"],
+)
+def test_a_token_bucket_is_changed_in_place_and_back(
+    link: Link,
+    kernel: FakeKernel,
+    namespaces: dict[str, str],
+    network: RunNamespace,
+) -> None:
+    faster = dataclasses.replace(link, rate_bps=3_000_000, delay_us=40_000)
+    planned = dataclasses.replace(_two((link, CODEL), NONE), later=(faster,), changing={("a", UP): (link, faster)})
+    one = Shaper([netem.Backend({})], network, planned, "netem")
+    as_dicts(one.apply(namespaces))
+    assert not any(result["changed"] for result in as_dicts(one.apply(namespaces)).values())
+    commands(kernel)
+    for now in (faster, link):
+        results = one.change(Deviation({"a": Links(now, CODEL)}).of(planned), namespaces)
+        assert set(results) == {"a"} and results["a"].failed is None
+        changed = commands(kernel)
+        assert not any(" tc " in f" {line}" for line in changed), "without a program"
+        assert any(" tbf " in line for line in changed)
+        assert one.find_changes(namespaces) == {}
+        assert not any(result["changed"] for result in as_dicts(one.apply(namespaces)).values())
+    one.stop()
 
 
 @each_backend
