@@ -2,8 +2,9 @@
 
 The figures come from the agent (``ctl status`` and the snapshots of ``fedsim_course``): per device its state and round,
 cpu (cores in use) of ``cpus``, the share of the time it was held back by that limit (``throttled``), memory and its
-limit in bytes, the bit/s it sends and receives, the bytes that wait in its link's queues, and the packets for which
-these had no room so far. In a dilated run cpu, cpus and rates are those of the devices.
+limit in bytes, the bit/s it sends and receives, the packets that come to its link in a second, the bytes that wait in
+the link's queues, and the packets for which these had no room so far. In a dilated run cpu, cpus and rates are those of
+the devices.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class DeviceNow:
     memory_limit_bytes: float | None = None
     up_bps: float | None = None
     down_bps: float | None = None
+    up_packets_per_s: float | None = None
+    down_packets_per_s: float | None = None
     up_backlog_bytes: int | None = None
     down_backlog_bytes: int | None = None
     overflowed: int | None = None
@@ -122,6 +125,8 @@ def _device(name: str, entry: Mapping[str, Any]) -> DeviceNow:
         memory_limit_bytes=number(entry.get("memory_limit_bytes")),
         up_bps=number(entry.get("up_bps")),
         down_bps=number(entry.get("down_bps")),
+        up_packets_per_s=number(entry.get("up_packets_per_s")),
+        down_packets_per_s=number(entry.get("down_packets_per_s")),
         up_backlog_bytes=whole(entry.get("up_backlog_bytes")),
         down_backlog_bytes=whole(entry.get("down_backlog_bytes")),
         overflowed=whole(entry.get("overflowed")),

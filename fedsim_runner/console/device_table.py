@@ -38,12 +38,13 @@ FIGURES_WIDTH = 16
 BAR_WIDTH = 8
 CPU_WIDTH = 13
 QUEUES = {"queued": 14, "dropped": 7}
+PACKETS = {"up pkt/s": 8, "down pkt/s": 10}
 
 
 def device_table(devices: Sequence[DeviceNow], width: int) -> Table:
     """Return a table with one row per device.
 
-    What does not fit is left out: first the bar, then the figures of memory, queues, rates, memory, cpu.
+    What does not fit is left out: first packets, then the bar, the figures of memory, queues, rates, memory, cpu.
     """
     exits = any(device.exit_code for device in devices)
     queues = any(device.up_backlog_bytes or device.down_backlog_bytes or device.overflowed for device in devices)
@@ -80,6 +81,8 @@ def _columns(width: int, exits: bool, queues: bool) -> dict[str, int]:
         width -= sum(QUEUES.values()) + 2 * len(QUEUES)
     if width >= 92:
         columns["memory"] = FIGURES_WIDTH
+    if width >= 128:
+        columns |= PACKETS
     if width >= 106:
         columns["memory"] = BAR_WIDTH + 1 + FIGURES_WIDTH
         columns["cpu"] = CPU_WIDTH
@@ -98,6 +101,8 @@ def _cells(device: DeviceNow, widths: Mapping[str, int]) -> dict[str, Text]:
         "memory": _memory(device, widths.get("memory", 0)),
         "up bit/s": _rate(device.up_bps),
         "down bit/s": _rate(device.down_bps),
+        "up pkt/s": _packets(device.up_packets_per_s),
+        "down pkt/s": _packets(device.down_packets_per_s),
         "queued": _queued(device),
         "dropped": _dropped(device.overflowed),
     }
@@ -133,6 +138,11 @@ def _memory(device: DeviceNow, width: int) -> Text:
 def _rate(bps: float | None) -> Text:
     """Return the current rate; dim if there is no traffic."""
     return _text(None) if bps is None else Text(short_rate(bps), "dim" if bps < 500 else "")
+
+
+def _packets(per_s: float | None) -> Text:
+    """Return how many packets come in a second; dim if there are none."""
+    return _text(None) if per_s is None else Text(f"{per_s:.0f}", "" if per_s else "dim")
 
 
 def _queued(device: DeviceNow) -> Text:

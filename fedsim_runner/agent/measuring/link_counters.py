@@ -40,6 +40,8 @@ class LinkCounters:
         self._known: dict[tuple[str, str], Passed] = {}
         self._written: dict[tuple[str, str], Passed] = {}
         self._written_at = 0.0
+        self._packets_per_s: dict[tuple[str, str], float] = {}
+        self._looked_at = 0.0
         self._next_write = 0.0
         fresh = not path.exists()
         self._output = AppendFile(path)
@@ -50,7 +52,8 @@ class LinkCounters:
         """The links' own counters begin now (Unix seconds)."""
         self._known.clear()
         self._written.clear()
-        self._written_at = now
+        self._packets_per_s.clear()
+        self._written_at = self._looked_at = now
 
     def sample(self, now: float, running: Mapping[str, int]) -> None:
         """Read the counters, and write what has passed since the last line, unless the file is large and it is early.
@@ -62,35 +65,43 @@ class LinkCounters:
         Raises:
             CannotWriteError: the lines are not in the file.
         """
-        self._look(running)
+        self._look(now, running)
         if now >= self._next_write:
             self._write(now)
 
     def finish(self, now: float, running: Mapping[str, int]) -> None:
         """Write the last lines: the course has ended. Arguments and errors as those of :meth:`sample`."""
-        self._look(running)
+        self._look(now, running)
         self._write(now)
+        self._packets_per_s.clear()
         self._known = {key: passed._replace(backlog_bytes=0) for key, passed in self._known.items()}
 
-    def now(self, device: str) -> dict[str, int | None]:
-        """What waits for a device's link in bytes, and packets for which it had no room so far; None if not known."""
-        up, down = self._known.get((device, UP)), self._known.get((device, DOWN))
-        overflowed = [one.overflowed for one in (up, down) if one is not None]
-        return {
-            "up_backlog_bytes": None if up is None else up.backlog_bytes,
-            "down_backlog_bytes": None if down is None else down.backlog_bytes,
-            "overflowed": sum(overflowed) if overflowed else None,
-        }
+    def now(self, device: str) -> dict[str, float | None]:
+        """What waits for a device's link in bytes, packets for which it had no room so far, and those that come in a
+        second; None if not known.
+        """
+        found: dict[str, float | None] = {}
+        for way in (UP, DOWN):
+            one = self._known.get((device, way))
+            found[f"{way}_backlog_bytes"] = None if one is None else one.backlog_bytes
+            found[f"{way}_overflowed"] = None if one is None else one.overflowed
+            found[f"{way}_packets_per_s"] = self._packets_per_s.get((device, way), None if one is None else 0.0)
+        overflowed = [some for way in (UP, DOWN) if (some := found[f"{way}_overflowed"]) is not None]
+        return {**found, "overflowed": sum(overflowed) if overflowed else None}
 
     def close(self) -> None:
         """Close the file."""
         self._output.close()
 
-    def _look(self, running: Mapping[str, int]) -> None:
+    def _look(self, now: float, running: Mapping[str, int]) -> None:
+        seconds, self._looked_at = now - self._looked_at, now
+        self._packets_per_s.clear()
         for key, found in self._links.look(running).items():
             before = self._known.get(key, _NOTHING)
             # In user space a packet may come to its queue a moment before it is due there.
             self._known[key] = found._replace(bytes=max(found.bytes, before.bytes))
+            if seconds > 0:
+                self._packets_per_s[key] = round(max(0, found.packets - before.packets) / seconds, 1)
 
     def _write(self, now: float) -> None:
         begin = f"{now:.3f},"

@@ -9,7 +9,7 @@ from .lenient import number
 from .time_scale import TimeScale
 
 #: What is so much per second: cores in use and their limit are seconds of a processor per second.
-RATES = ("cpu", "cpus", "up_bps", "down_bps")
+RATES = ("cpu", "cpus", "up_bps", "down_bps", "up_packets_per_s", "down_packets_per_s")
 _DIGITS = 4
 
 

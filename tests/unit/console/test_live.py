@@ -88,14 +88,15 @@ def test_a_narrow_one_shows_less_and_wraps_nothing(width: int, has: tuple[str, .
 @pytest.mark.parametrize(
     ("width", "has", "lacks"),
     [
-        (140, ("down 610.4 kB", "1234", "192 MB / 256 MB", "██████░░"), ()),
+        (160, ("down 610.4 kB", "1234", "4321", "192 MB / 256 MB", "██████░░"), ()),
+        (140, ("down 610.4 kB", "1234", "192 MB / 256 MB", "██████░░"), ("4321",)),
         (120, ("down 610.4 kB", "1234", "192 MB / 256 MB"), ("██████░░",)),
         (101, ("down 610.4 kB", "1234", "75%"), ("MB",)),
         (100, ("192 MB / 256 MB", "99 k"), ("610.4", "1234")),
     ],
 )
 def test_what_waits_and_what_found_no_room_is_shown(width: int, has: tuple[str, ...], lacks: tuple[str, ...]) -> None:
-    waits = {"up_backlog_bytes": 1514, "down_backlog_bytes": 625_000, "overflowed": 1234}
+    waits = {"up_backlog_bytes": 1514, "down_backlog_bytes": 625_000, "overflowed": 1234, "down_packets_per_s": 4321.0}
     calm = {"up_backlog_bytes": 0, "down_backlog_bytes": 0, "overflowed": 0}
     lines = drawn(
         CourseView(course(SMALL | {"slow": entry("sending", **waits), "calm": entry("sending", **calm)})), width

@@ -60,7 +60,15 @@ def test_a_line_has_what_passed_since_the_last_look(tmp_path: Path, links: FakeL
         "102.250,pi,up,1.250,500,0,0,0,0",
         "104.250,pi,down,1.000,70,2,0,1,0",
     ]
-    assert counters.now("pi") == {"up_backlog_bytes": 0, "down_backlog_bytes": 0, "overflowed": 1}
+    assert counters.now("pi") == {
+        "up_backlog_bytes": 0,
+        "up_overflowed": 0,
+        "up_packets_per_s": 0.0,
+        "down_backlog_bytes": 0,
+        "down_overflowed": 1,
+        "down_packets_per_s": 2.0,
+        "overflowed": 1,
+    }
     assert set(counters.now("other").values()) == {None}
 
 
