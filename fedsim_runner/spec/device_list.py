@@ -94,9 +94,14 @@ def _find_network(
     return variations.add_to(profile, entry.network, here, choices.profiles)
 
 
-def _name_devices(entry: DeviceEntry, at: tuple[PathPart, ...], document: Document) -> list[str]:
+def device_names(entry: DeviceEntry) -> list[str]:
+    """The names of an entry's devices."""
     stem = str(entry.name or as_device_name(entry.type))
-    names = [stem] if entry.count == 1 else [f"{stem}-{number}" for number in range(1, entry.count + 1)]
+    return [stem] if entry.count == 1 else [f"{stem}-{number}" for number in range(1, entry.count + 1)]
+
+
+def _name_devices(entry: DeviceEntry, at: tuple[PathPart, ...], document: Document) -> list[str]:
+    stem, names = str(entry.name or as_device_name(entry.type)), device_names(entry)
     if entry.name is not None and not _check_name(entry.name, (*at, "name"), document):
         return names
     if names[-1] != stem and (wrong := explain_wrong_name(names[-1])):

@@ -24,7 +24,7 @@ from .data_section import DataSectionReader
 from .default_course import default_course, describe_default
 from .definitions import Choices, resolve_definitions
 from .device_data import have_own_files, read_device_data
-from .device_list import build_devices, check_roles
+from .device_list import build_devices, check_roles, device_names
 from .device_selectors import DeviceSelectors
 from .device_settings import (
     check_device_settings,
@@ -194,14 +194,19 @@ def _build_timeline(
 ) -> tuple[TimelineEntry, ...]:
     """Build what happens during the course. ``known``: all devices are."""
     server = next((device.name for device in devices if device.role == "server"), None)
-    clients = [device.name for device in devices if device.role == "client"] if known else None
+    clients = [
+        name
+        for entry in (checked.entries if known else ())
+        if entry is not None and entry.role == "client"
+        for name in device_names(entry)
+    ]
     limits, federate = checked.file.course, settled.config.get("federate")
     rounds = federate.get("total_round_num") if isinstance(federate, dict) else None
     course = Course(
         checked.file.seed,
         float(limits.timeout),
         rounds if isinstance(rounds, int) else None,
-        clients,
+        clients if known else None,
         server,
         limits.on_client_failure == "continue",
     )

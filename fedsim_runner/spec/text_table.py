@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import math
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from ..yamlfile.spec_errors import SpecError
+from ..yamlfile.document import Document
+from ..yamlfile.spec_errors import PathPart, SpecError
 
 SIZE_MAX: Final = 64 * 2**20
 #: Characters. A longer line is no row of a table with some columns.
@@ -99,6 +100,22 @@ def named_mistakes(path: Path, mistakes: list[SpecError]) -> list[SpecError]:
         return mistakes
     text = f"and {len(rest)} more mistakes from here on"
     return [*mistakes[:NAMED_MAX], SpecError(str(path), rest[0].line, 0, "", text)]
+
+
+def take_mistakes(mistakes: Iterable[SpecError], name: str, at: tuple[PathPart, ...], document: Document) -> None:
+    """Add a file's mistakes to those of the experiment file; of the file as a whole, where that names it.
+
+    Args:
+        mistakes: of the file.
+        name: as the experiment file has it.
+        at: where.
+        document: the experiment file.
+    """
+    for one in mistakes:
+        if one.line:
+            document.errors.append(one)
+        else:
+            document.report(at, f"{name}: {one.message}", one.hint)
 
 
 def number_in(cell: str) -> float | None:

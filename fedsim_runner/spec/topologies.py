@@ -14,6 +14,7 @@ from ..contract.topology import Edge, Topology
 from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import PathPart
 from .definitions import Choices
+from .device_list import device_names
 from .experiment import Device
 from .profile_choice import choose_profile, varies
 from .schema import EdgeEntry
@@ -34,9 +35,9 @@ def read_topology(
 
     Args:
         checked: the file.
-        devices: what was made of its devices.
+        devices: what was made of its devices; of those that are wrong, nothing.
         choices: network profiles.
-        known: whether these are all.
+        known: whether the names of all are.
         document: takes what is wrong.
     """
     given = checked.file.topology
@@ -45,10 +46,11 @@ def read_topology(
         return None
     if checked.file.regions:
         document.report((AT,), "an experiment has regions or a topology of edges, not both", "remove one of them")
-    server = next((device.name for device in devices if device.role == "server"), None)
+    entries = [entry for entry in checked.entries if entry is not None]
+    server = next((name for entry in entries if entry.role == "server" for name in device_names(entry)), None)
     if not known or server is None:
         return None
-    names = [server, *(device.name for device in devices if device.name != server)]
+    names = [server, *(name for entry in entries for name in device_names(entry) if name != server)]
     if len(names) > DEVICES_MAX:
         document.report((AT,), f"{len(names)} devices: with edges there can be {DEVICES_MAX}")
     if given == "mesh":
@@ -69,7 +71,7 @@ def read_topology(
             f"nothing connects the server {server}" if all_of_them else f"no way from {shown} to the server",
             f"give {server} an edge" if all_of_them else f"give {lost[0]} an edge to a device that has one",
         )
-    if _is_wrong(document, AT):
+    if _is_wrong(document, AT) or len(names) != len(devices):
         return None
     topology = Topology({name: name for name in names}, tuple(edges), parents)
     longest = max((topology.between(name, server) for name in parents), key=len, default=())

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from ...contract.timeline import TimelineEntry
 from ...yamlfile.document import Document
-from ...yamlfile.spec_errors import PathPart
+from ...yamlfile.spec_errors import PathPart, SpecError
 from ..experiment import Device
 from ..schema import DeviceEntry
+from ..text_table import take_mistakes
 from .entries import AvailabilityEntry
 from .outages import OUTAGES_MAX, Outage, at_random, between_windows, of_trace
 from .trace_file import read_trace
@@ -138,7 +139,10 @@ def _read(
         document.report(here, f"{trace}: there is no such user here")
         return None
     try:
-        return read_trace(path, document.errors)
+        mistakes: list[SpecError] = []
+        found = read_trace(path, mistakes)
+        take_mistakes(mistakes, trace, here, document)
+        return found
     except (OSError, ValueError) as error:  # a null character in its name, for example
         reason = error.strerror if isinstance(error, OSError) else str(error)
         document.report(here, f"{trace}: {reason}", "paths start at this file's folder")

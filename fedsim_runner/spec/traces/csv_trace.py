@@ -136,21 +136,21 @@ def _read_row(columns: Sequence[str], number: int, line: str, separator: str | N
         written = number_in(cell)
         if written is None:
             report(number, f"{name}: not a number: {cell[:40] or 'nothing'}", why_no_number(cell))
-            return None
+            continue
         kind, unit = COLUMNS[name]
         value = written * unit
         if kind == TIME:
             if written > SECONDS_MAX * 1000 / unit:
                 report(number, f"{name}: {cell[:40]} is thousands of years", "is it in another unit?")
-                return None
+                continue
         elif not _is_possible(kind, value):
             low, high = (limit / unit for limit in LIMITS[kind])
             edge = f"below {low:g}, the least" if value < LIMITS[kind][0] else f"above {high:g}, the most"
             hint = _HINTS.get((kind, written < low))
             report(number, f"{name}: {written:g} is {edge} that a link can have", hint)
-            return None
+            continue
         values[kind] = value
-    return _Row(values.pop(TIME), values)
+    return _Row(values.pop(TIME), values) if len(values) == len(columns) else None
 
 
 def _is_possible(kind: str, value: float) -> bool:

@@ -12,7 +12,8 @@ from ...catalog.resolve import unknown_name
 from ...catalog.types import NetworkProfile, Varying
 from ...contract.link_variation import LinkState, Track
 from ...yamlfile.document import Document
-from ...yamlfile.spec_errors import PathPart
+from ...yamlfile.spec_errors import PathPart, SpecError
+from ..text_table import take_mistakes
 from .files import TraceFile, read_trace_file
 from .means import mean_links
 
@@ -165,7 +166,9 @@ class Variations:
             return None
         if path not in self._files:
             try:
-                self._files[path] = read_trace_file(path, self._document.errors)
+                mistakes: list[SpecError] = []
+                self._files[path] = read_trace_file(path, mistakes)
+                take_mistakes(mistakes, name, at, self._document)
             except (OSError, ValueError) as error:
                 reason = error.strerror if isinstance(error, OSError) else str(error)
                 self._document.report(at, f"{name}: {reason}", "paths start at this file's folder")
