@@ -14,6 +14,8 @@ from .types import DeviceType
 
 AT = ("compute",)
 NEEDED = ("reference", "seconds", "source")
+#: Of a step on any device, in seconds: from the tick of a clock to a fortnight.
+LEAST_S, MOST_S = 1e-6, 1e6
 
 
 def settle_compute(
@@ -55,8 +57,11 @@ def settle_compute(
             else:
                 other = of(like, chain)
                 if other is not None:
-                    return _scaled(entry.compute, like, other)
-                if types.get(like) is not None and not _has_figures(like, entries):
+                    scaled = _scaled(entry.compute, like, other)
+                    if LEAST_S <= scaled.seconds <= MOST_S:
+                        return scaled
+                    problems.append(_out_of_range("speed", scaled.seconds))
+                elif types.get(like) is not None and not _has_figures(like, entries):
                     text = f'device type "{like}" has no figures: it is nominal'
                     problems.append(Problem((*AT, "like"), text, "name one that has compute"))
         for problem in problems:
@@ -83,18 +88,32 @@ def _scaled(entry: ComputeEntry, like: str, other: Compute) -> Compute:
     return Compute(other.reference, other.seconds / speed, source, entry.accelerator)
 
 
+def _out_of_range(key: str, seconds: float) -> Problem:
+    text = f"a step of its reference would take {seconds:g} s"
+    return Problem((*AT, key), text, f"from {LEAST_S:g} to {MOST_S:g} s are possible")
+
+
 def _check(entry: ComputeEntry, types: Mapping[str, DeviceType | None]) -> list[Problem]:
     given = entry.model_dump(exclude_none=True)
     hint = "give reference, seconds and source, or like and speed"
+    empty = [
+        Problem((*AT, key), "is empty", hint_of)
+        for key, hint_of in (("source", "say where the figure is from"), ("accelerator", "name it, or remove the key"))
+        if key in given and not given[key].strip()
+    ]
     if entry.like is None:
-        wrong = [Problem((*AT, "speed"), "is for like", hint)] if "speed" in given else []
+        wrong = [*empty]
+        wrong += [Problem((*AT, "speed"), "is for like", hint)] if "speed" in given else []
         missing = [key for key in NEEDED if key not in given]
         wrong += [Problem(AT, f'missing key "{key}"', hint) for key in missing]
         if entry.reference is not None and entry.reference not in REFERENCES:
             text = f'there is no reference "{entry.reference}"'
             wrong.append(Problem((*AT, "reference"), text, suggestion(entry.reference, list(REFERENCES))))
+        if entry.seconds is not None and entry.seconds < LEAST_S:
+            wrong.append(_out_of_range("seconds", entry.seconds))
         return wrong
-    wrong = [
+    wrong = [*empty]
+    wrong += [
         Problem((*AT, key), "is for a figure of its own, and like takes another type's", "remove one of them")
         for key in ("reference", "seconds")
         if key in given

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from .references.facts import Reference
 from .values import Share
 
 #: Within this quota a step is timed as slow devices have it: what it has in caches is lost while it waits.
@@ -30,6 +31,7 @@ class Timing:
         cpu_s: the median of its processor time, of all threads.
         spread: half the range between the quartiles of the processor time, as a share of its median.
         steps: how many were timed.
+        part_cpu_s: the processor time of a part of the step; None: not timed, as the step consists of such parts.
     """
 
     threads: int
@@ -38,6 +40,7 @@ class Timing:
     cpu_s: float
     spread: float
     steps: int
+    part_cpu_s: float | None = None
 
     @property
     def held_up(self) -> float:
@@ -79,13 +82,27 @@ class Calibration:
         It grows as the quota shrinks: what a step has in the processor's caches is lost while it waits for the next
         period. Between two quotas it is taken to be linear in the logarithm of the cpus, and constant beyond them.
         """
-        within = self._within
-        for below, above in pairwise(within):
-            assert below.cpus is not None and above.cpus is not None
-            if below.cpus < cpus < above.cpus:
-                place = math.log(cpus / below.cpus) / math.log(above.cpus / below.cpus)
-                return below.cpu_s + place * (above.cpu_s - below.cpu_s)
-        return (within[0] if cpus <= (within[0].cpus or 0.0) else within[-1]).cpu_s
+        return self._between([(one.cpus or 0.0, one.cpu_s) for one in self._within], cpus)
+
+    def parts(self, cpus: float) -> float | None:
+        """Return to how many parts a step within so many cpus is equal; None: no part was timed here.
+
+        It depends on the quota, too, as a part needs less of the processor's caches than a step.
+        """
+        timed = [(one.cpus or 0.0, one.part_cpu_s) for one in self._within]
+        known = [(limit, seconds) for limit, seconds in timed if seconds]
+        return self.step_cpu_s(cpus) / self._between(known, cpus) if known and len(known) == len(timed) else None
+
+    @staticmethod
+    def _between(known: Sequence[tuple[float, float]], cpus: float) -> float:
+        for (below, less), (above, more) in pairwise(known):
+            if below < cpus < above:
+                return less + math.log(cpus / below) / math.log(above / below) * (more - less)
+        return known[0][1] if cpus <= known[0][0] else known[-1][1]
+
+    def is_current(self, reference: Reference) -> bool:
+        """Whether all was measured that is measured today: earlier versions timed one quota, and no parts."""
+        return len(self._within) > 1 and (reference.parts is not None or self.parts(QUOTA_CPUS) is not None)
 
     @property
     def free(self) -> Sequence[Timing]:
@@ -95,7 +112,7 @@ class Calibration:
     @property
     def is_whole(self) -> bool:
         """Whether all is there that quotas are computed from; not so in a file that something else has changed."""
-        times = [seconds for one in self.timings for seconds in (one.wall_s, one.cpu_s)]
+        times = [seconds for one in self.timings for seconds in (one.wall_s, one.cpu_s, one.part_cpu_s or 1.0)]
         kinds = {one.cpus is None for one in self.timings if one.threads > 0 and (one.cpus is None or one.cpus > 0)}
         return kinds == {True, False} and all(0 < seconds < math.inf for seconds in times)
 
@@ -124,7 +141,9 @@ class Calibration:
         return Share(round(timing.threads * timing.wall_s / seconds, 5), timing.threads)
 
 
-def summarise(threads: int, cpus: float | None, steps: Sequence[tuple[float, float]]) -> Timing:
+def summarise(
+    threads: int, cpus: float | None, steps: Sequence[tuple[float, float]], part_cpu_s: float | None = None
+) -> Timing:
     """Return what steps of so many wall-clock and processor seconds amount to."""
     walls, used = [wall for wall, _ in steps], [cpu for _, cpu in steps]
     median = statistics.median(used)
@@ -136,6 +155,7 @@ def summarise(threads: int, cpus: float | None, steps: Sequence[tuple[float, flo
         cpu_s=round(median, 6),
         spread=round((high - low) / 2 / median, 4),
         steps=len(steps),
+        part_cpu_s=None if part_cpu_s is None else round(part_cpu_s, 7),
     )
 
 

@@ -1,8 +1,8 @@
 """The program that times a reference in a container; the reference's own program comes before it.
 
-Arguments: seconds of measuring, threads, the least number of steps. It says that it is ready once a step was done, and
-begins at SIGUSR1: the container is given its limit in between. It prints one JSON line: of each step wall-clock and
-processor seconds.
+Arguments: seconds of measuring, threads, the least number of steps, seconds of timing parts before them (0: none). It
+says that it is ready once a step was done, and begins at SIGUSR1: the container is given its limit in between. It
+prints one JSON line: ``steps``, of each wall-clock and processor seconds, and ``part``, the processor seconds of one.
 """
 
 from __future__ import annotations
@@ -11,23 +11,33 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Callable
 from itertools import pairwise
 
 READY = "ready"
 # A container whose control node was lost ends by itself.
 GIVE_UP_S = 90
+# The first parts load what they need.
+WARM_UP = 3
 
 
 def time_steps() -> None:
     """Time steps as the arguments say."""
-    seconds, threads, least = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    seconds, threads, least, of_parts = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
     signal.alarm(GIVE_UP_S)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     step = make_step(threads)  # type: ignore[name-defined]  # noqa: F821 - of the program that comes before this one
     step()
+    part = make_part() if of_parts else None  # type: ignore[name-defined]  # noqa: F821 - likewise
+    if part is not None:
+        for _ in range(WARM_UP):
+            part()
     print(READY, flush=True)
     signal.sigwait({signal.SIGUSR1})
-    step()  # the first one has what was left of the first period
+    # What comes first has what was left of the first period.
+    if part is None:
+        step()
+    part_s = None if part is None else time_parts(part, of_parts)
     # Each step ends where the next begins: a process that has used up its quota is held when it leaves the kernel, and
     # reading its processor time is a call of the kernel. Between two steps that wait would belong to none.
     times = [(time.monotonic(), time.process_time())]
@@ -36,7 +46,17 @@ def time_steps() -> None:
         step()
         times.append((time.monotonic(), time.process_time()))
     steps = [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(times)]
-    print(json.dumps(steps), flush=True)
+    print(json.dumps({"steps": steps, "part": part_s}), flush=True)
+
+
+def time_parts(part: Callable[[], None], seconds: float) -> float:
+    """Return the processor seconds of a part, on average over so many seconds."""
+    part()
+    began, end, parts = time.process_time(), time.monotonic() + seconds, 0
+    while time.monotonic() < end or not parts:
+        part()
+        parts += 1
+    return (time.process_time() - began) / parts
 
 
 if __name__ == "__main__":

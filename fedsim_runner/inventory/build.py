@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ..catalog.engines import engine_facts
-from ..compute.references import REFERENCES
 from ..contract.device_file import (
     CourseSettings,
     DataSettings,
@@ -28,13 +27,10 @@ from ..contract.peer_ranges import Peers
 from ..lab.host import LabHost
 from ..plan.emulation import arch_of, slowdown
 from ..plan.model import PlacedDevice, Plan
+from ..plan.timed_steps import TIMING_S, time_step
 from ..plan.varying_links import first_links, variation_of
 from ..plan.wall_time import plan_in_wall_time
 from ..spec.testbed_keys import common_config, participant_config, saved_model
-
-#: Before the gate opens, devices time their reference steps, all at once and for so long: the light engine's step takes
-#: 0.3 to 1.3 s on Raspberry Pis, and of a longer one a part is enough.
-TIMING_S = 2.5
 
 
 @dataclass(frozen=True)
@@ -203,7 +199,7 @@ def build_common_part(plan: Plan) -> DeviceFile:
         topology=experiment.topology,
         tracks=experiment.tracks,
         lab=_build_lab(plan),
-        timing_s=TIMING_S if any(one is not None and one.timed for one in map(_reference_time, plan.placed)) else 0.0,
+        timing_s=TIMING_S if _times_steps(plan) else 0.0,
     )
 
 
@@ -228,11 +224,17 @@ def _build_lab_variables(plan: Plan) -> dict[str, Any]:
     return {"fedsim_server_host": lab.server, "fedsim_silence_timeout_s": silence_s}
 
 
-def _reference_time(item: PlacedDevice) -> ReferenceTime | None:
+def _times_steps(plan: Plan) -> bool:
+    """Whether a device times its reference step before the gate opens."""
+    hosts = {host.name: host for host in plan.lab_hosts}
+    return any(time_step(item, hosts[item.lab_host], plan.cpu_factor).parts is not None for item in plan.placed)
+
+
+def _reference_time(plan: Plan, host: LabHost, item: PlacedDevice) -> ReferenceTime | None:
     if item.speed is None:
         return None
-    name = item.speed.reference
-    return ReferenceTime(name, round(item.speed.seconds, 6), REFERENCES[name].timed_before_gate)
+    timing = time_step(item, host, plan.cpu_factor)
+    return ReferenceTime(item.speed.reference, round(item.speed.seconds, 6), timing.parts)
 
 
 def _build_device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:
@@ -266,7 +268,7 @@ def _build_device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:
         config=device_config(plan, item),
         variation=variation,
         emulated=item.emulated,
-        compute=_reference_time(item),
+        compute=_reference_time(plan, host, item),
         energy=device.type.energy,
     )
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..contract.participant_events import Ready
+from ..contract.records import LaunchSettings
 from .exit_errors import EXIT_FAILED, EXIT_TERMINATED, EXIT_UNSUPPORTED, ParticipantError, UnsupportedError
 from .gate import wait_for_gate, wait_to_load
 from .launch import load_launch_settings
 from .process_end import ENDING, Terminated
-from .reference_timing import time_reference
+from .reference_timing import prepare_reference
 from .reporting import Reporter
 
 # What is left to do after the gate: the course, to its end.
@@ -96,10 +97,12 @@ def _take_part(engine_name: str, config: Path, gate: Path, out: Path) -> None:
         with _writing():
             reporter = Reporter(out)
         program = loader(config, gate, reporter)
+        meanwhile = _prepare_timing(settings)
         with _writing():
             reporter.report(Ready())
-        meanwhile = None if settings.reference is None else partial(_time_reference, settings.reference)
-        ENDING.gate_opened(wait_for_gate(gate, meanwhile))
+        at = wait_for_gate(gate, meanwhile)
+        del meanwhile  # its memory is the course's
+        ENDING.gate_opened(at)
         program()
     except KeyboardInterrupt:
         ENDING.end(130, error="ended by SIGINT", by="SIGINT")
@@ -113,10 +116,17 @@ def _take_part(engine_name: str, config: Path, gate: Path, out: Path) -> None:
         ENDING.end(EXIT_FAILED, error=f"{type(error).__name__}: {error}")
 
 
-def _time_reference(reference: str, until: float) -> None:
-    timing = time_reference(reference, until)
-    if timing is not None:
-        ENDING.reference_timed(timing.step_s, timing.timed_s)
+def _prepare_timing(settings: LaunchSettings) -> Callable[[float], None] | None:
+    timer = None if settings.reference is None else prepare_reference(settings.reference, settings.reference_parts)
+    if timer is None:
+        return None
+
+    def time_it(until: float) -> None:
+        timing = timer(until)
+        if timing is not None:
+            ENDING.reference_timed(timing.step_s, timing.timed_s)
+
+    return time_it
 
 
 @contextlib.contextmanager

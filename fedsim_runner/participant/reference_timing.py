@@ -8,11 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 #: The programs whose parts can be timed, by reference.
-PROGRAMS = {"numpy-mlp": "fedsim_runner.participant.light.reference_step"}
+PROGRAMS = {
+    "numpy-mlp": "fedsim_runner.participant.light.reference_step",
+    "mobilenetv3-small": "fedsim_runner.participant.federatedscope.reference_step",
+}
 # So long before the gate it ends, that nothing of it is left in the device's limit.
 LEAD_S = 0.2
-# The first part loads what it needs, and has what was left of the first period.
-WARM_UP = 2
+# The first parts load what they need: they are done while the device has no limit yet.
+WARM_UP = 3
 
 
 @dataclass(frozen=True)
@@ -23,21 +26,37 @@ class ReferenceTiming:
     timed_s: float
 
 
-def time_reference(reference: str, until: float, clock: Callable[[], float] = time.time) -> ReferenceTiming | None:
-    """Time parts of a reference step until a moment (Unix seconds), less a little; None: it cannot be timed here.
+def prepare_reference(
+    reference: str, parts: float, clock: Callable[[], float] = time.time
+) -> Callable[[float], ReferenceTiming | None] | None:
+    """Load a reference's program and do some parts; return what times others until a moment (Unix seconds).
 
-    That is so if the reference is not one of :data:`PROGRAMS`, or if there was no time for a part.
+    That ends a little before the moment, and returns None if there was no time for two parts.
+
+    Args:
+        reference: None is returned if it is not one of :data:`PROGRAMS`.
+        parts: to how many of them a step is equal.
+        clock: Unix seconds.
     """
-    if reference not in PROGRAMS or clock() >= until - LEAD_S:
+    if reference not in PROGRAMS:
         return None
-    program = importlib.import_module(PROGRAMS[reference])
-    part = program.make_part()
+    part: Callable[[], None] = importlib.import_module(PROGRAMS[reference]).make_part()
     for _ in range(WARM_UP):
         part()
-    began = now = clock()
-    parts = 0
-    while now < until - LEAD_S:
-        part()
-        now = clock()
-        parts += 1
-    return ReferenceTiming((now - began) / parts * program.STEPS, now - began) if parts else None
+
+    def time_parts(until: float) -> ReferenceTiming | None:
+        began, done, longest = clock(), 0, 0.0
+        end = until - LEAD_S
+        if began >= end:
+            return None
+        part()  # it has what was left of the first period
+        first = now = clock()
+        longest = now - began
+        while now + longest < end:
+            part()
+            then, now = now, clock()
+            longest = max(longest, now - then)
+            done += 1
+        return ReferenceTiming((now - first) / done * parts, now - first) if done else None
+
+    return time_parts

@@ -21,6 +21,7 @@ from .pins import check_pins
 from .placement_error import PlacementError
 from .placement_notes import describe_placement
 from .speeds import Speeds, describe_speeds
+from .timed_steps import describe_untimed
 from .timeline_notes import describe_timeline, refuse_unseen
 from .varying_links import describe_varying_links
 from .wall_time import in_wall_time, with_devices
@@ -99,6 +100,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
             *(f"lab host {host.name} is left out: {host.missing}" for host in missing),
             *_describe_kept_factor(experiment, ordered_hosts, assigned, factor, speeds),
             *describe_speeds(experiment.devices, speeds, ordered_hosts),
+            *describe_untimed(placed, by_name, factor),
             *describe_placement(placed, ordered_hosts, by_host, factor, scale),
             *describe_refusals(wall, in_force),
             *describe_varying_links(experiment, placed),

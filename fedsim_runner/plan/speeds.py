@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..catalog.types import DeviceType
@@ -42,13 +43,18 @@ class Speeds:
             self._known[key] = _speed(device, host)
         return self._known[key]
 
+    def host_of(self, device: Device) -> str:
+        """The name of a device's lab host."""
+        return self._assigned[device.name]
+
     def share(self, device: Device, factor: float = 1.0) -> Share:
         """What a device gets of its lab host: of a nominal one as many cores as it has, times the cpu factor."""
         speed = self.of(device)
         if speed is None:
             cpus = round(device.type.cpus * factor, 5)
             return Share(cpus, threads_for(cpus))
-        return _calibration(self._hosts[self._assigned[device.name]], speed.reference).share(speed.seconds / factor)
+        seconds = speed.seconds / factor if factor > 0 else math.inf  # so many that the factor is rounded to 0
+        return _calibration(self._hosts[self._assigned[device.name]], speed.reference).share(seconds)
 
     def cpus(self, device: Device, factor: float = 1.0) -> float:
         """The processors of :meth:`share`."""
@@ -107,18 +113,26 @@ def describe_speeds(devices: Sequence[Device], speeds: Speeds, hosts: Sequence[L
         yield f"{join_names(names)}: times of {reference} are derived from those of {known} (docs/fidelity.md)"
     for accelerator, names in emulated.items():
         yield f"{join_names(names)}: {accelerator} is emulated in time, not in arithmetic"
-    used = {speed.reference for device in devices if (speed := speeds.of(device)) is not None}
+    used = {(speeds.host_of(device), speed.reference) for device in devices if (speed := speeds.of(device)) is not None}
     for host in hosts:
-        for reference in sorted(used & (host.calibrations or {}).keys()):
+        for reference in sorted(reference for name, reference in used if name == host.name):
             yield from _describe_calibration(host, _calibration(host, reference))
 
 
 def _describe_calibration(host: LabHost, found: Calibration) -> Iterator[str]:
+    reference = REFERENCES[found.reference]
+    command = f"`fedsim-provision calibrate --engine {reference.engine}"
+    lab = ", with -i and the lab's inventory if there is one"
+    if not found.is_current(reference):
+        yield (
+            f"lab host {host.name}: its calibration with {found.reference} is of an earlier version, which timed less: "
+            f"{command}` measures it again{lab}"
+        )
     if found.uncertainty > SURE or found.was_busy:
         busy = ", as it was busy with something else" if found.was_busy else ""
         yield (
             f"lab host {host.name}: a step of {found.reference} was measured to ±{found.uncertainty:.0%}{busy}; "
-            "`fedsim-provision calibrate --again` measures it again"
+            f"{command} --again` measures it again{lab}"
         )
 
 

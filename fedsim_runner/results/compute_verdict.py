@@ -16,6 +16,9 @@ from ..contract.link_verdict import OUT, UNDETERMINED, WITHIN, Estimate, Verdict
 
 #: So much of a time is tolerated.
 TOLERATED: Final = 0.1
+#: Short steps are too short for that, but if all of them together are off by no more than this share of the course's
+#: time, nothing of the course depends on it.
+OF_COURSE: Final = 0.02
 #: A step may wait so long for its processor, and its times be so coarse, without anybody being to blame.
 GRAIN_S: Final = 0.001
 #: Of fewer equal devices none can be called the one that differs.
@@ -82,7 +85,9 @@ def judge_timed(cpus: float, threads: int, timed: Timed, factor: float = 1.0) ->
     )
 
 
-def judge_work(cpus: float, threads: int, work: Work, factor: float = 1.0) -> Served | None:
+def judge_work(
+    cpus: float, threads: int, work: Work, factor: float = 1.0, course_s: float | None = None
+) -> Served | None:
     """Return how a device was served; None if it has not computed.
 
     A step may begin at the end of one period and end at the beginning of another, so each is known to a period only.
@@ -93,6 +98,7 @@ def judge_work(cpus: float, threads: int, work: Work, factor: float = 1.0) -> Se
         threads: with how many it computes.
         work: its own steps, in device time.
         factor: device seconds in a wall second.
+        course_s: for how long it took part, in device time; None: unknown.
     """
     if work.seconds <= 0 or work.cpu_seconds <= 0:
         return None
@@ -103,6 +109,9 @@ def judge_work(cpus: float, threads: int, work: Work, factor: float = 1.0) -> Se
     verdict = judge_value(0.0, TOLERATED, Estimate(error, grain(cpus, threads, work, factor)))
     if verdict == OUT and error > 0 and threads > 1:
         verdict = UNDETERMINED
+    off_s = abs(error) * work.cpu_seconds / able
+    if verdict == UNDETERMINED and course_s is not None and off_s <= OF_COURSE * course_s:
+        verdict = WITHIN
     return Served(able, work.cpu_seconds / work.seconds, error, verdict)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,6 +28,8 @@ EngineOption = Annotated[
         show_default=False,
     ),
 ]
+#: Lab hosts with the same model of processor whose steps differ by more are named.
+EQUAL_WITHIN = 0.1
 AgainOption = Annotated[bool, typer.Option("--again", help="Measure what is known, too.")]
 
 
@@ -98,12 +100,35 @@ def _print(done: Sequence[Calibrated]) -> None:
             taken,
         )
     out().print(table)
+    for note in (*_describe_busy(done), *_describe_unequal(done)):
+        out().print(f"note: {note}", highlight=False)
+
+
+def _describe_busy(done: Sequence[Calibrated]) -> Iterator[str]:
+    from fedsim_runner.compute.references import REFERENCES
+
     for one in done:
         if one.calibration.was_busy:
-            out().print(
-                f"note: lab host {one.lab_host} was busy with something else while {one.calibration.reference} was "
-                "measured: calibrate --again when it is not",
-                highlight=False,
+            engine = REFERENCES[one.calibration.reference].engine
+            yield (
+                f"lab host {one.lab_host} was busy with something else while {one.calibration.reference} was measured: "
+                f"`fedsim-provision calibrate --engine {engine} --again` when it is not"
+            )
+
+
+def _describe_unequal(done: Sequence[Calibrated]) -> Iterator[str]:
+    """Yield which lab hosts have the same model of processor, for which one result is kept, and are not as fast."""
+    groups: dict[tuple[str, str], list[Calibrated]] = {}
+    for one in done:
+        groups.setdefault((one.calibration.processor, one.calibration.reference), []).append(one)
+    for (processor, reference), alike in groups.items():
+        ordered = sorted(alike, key=lambda one: one.calibration.within_quota.cpu_s)
+        fastest, slowest = (one.calibration.within_quota.cpu_s for one in (ordered[0], ordered[-1]))
+        if slowest > (1 + EQUAL_WITHIN) * fastest:
+            yield (
+                f"lab hosts {ordered[0].lab_host} and {ordered[-1].lab_host} have the same processor ({processor}), "
+                f"and a step of {reference} took {_time(fastest)} and {_time(slowest)} of it: plans take the result "
+                "that was kept last for both (docs/fidelity.md)"
             )
 
 

@@ -1,8 +1,8 @@
 """The reference steps: each is a folder here with ``FACTS``, which name its program.
 
-A program has ``make_step(threads)``, which returns a function that does one step. It runs in the image of its engine
-and may import only what is installed there. One whose parts a participant times before the gate is among the engine's
-own modules, and has ``make_part()`` and ``STEPS``, the number of its parts, as well.
+A program has ``make_step(threads)``, which returns a function that does one step, and ``make_part()``, which returns
+one that does a part of it: work of some milliseconds that participants time just before the gate opens. It is among the
+participant's modules, runs in the image of its engine, and may import only what is installed there.
 """
 
 from __future__ import annotations

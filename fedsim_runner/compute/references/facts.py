@@ -17,7 +17,8 @@ class Reference:
         base_seconds: seconds of processor time of one step, with one thread within a quota of 0.25 cpus, on the machine
             that docs/fidelity.md names: by these, a figure for one reference is derived from one for another.
         small_cpus: the smaller quota in which lab hosts are timed as well, such that it takes some seconds.
-        timed_before_gate: whether participants time parts of it, within their limits, just before the gate opens.
+        parts: of how many equal parts it consists; None: its part is other work, and each lab host is timed with both.
+        part_bytes: what a device needs of memory, besides its engine, to do parts just before the gate opens.
     """
 
     name: str
@@ -26,4 +27,5 @@ class Reference:
     program: str
     base_seconds: float
     small_cpus: float
-    timed_before_gate: bool = False
+    parts: int | None
+    part_bytes: int

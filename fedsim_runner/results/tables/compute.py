@@ -99,7 +99,15 @@ def build_compute(
         threads = whole(placed[name].get("threads")) or max(1, math.floor(cpus))
         row = dict.fromkeys(COLUMNS) | {key: entry.get(key) for key in COLUMNS if key in entry}
         row |= {"device": name, "cpus": None, "reference_seconds": None, **alike.get(name, {})}
-        device = _Device(cpus, threads, bool(placed[name].get("gpus")), spans.get(name, ()), timed.get(name), factor)
+        device = _Device(
+            cpus,
+            threads,
+            bool(placed[name].get("gpus")),
+            spans.get(name, ()),
+            timed.get(name),
+            factor,
+            number(entry.get("course_seconds")),
+        )
         _judge(row, device, by_name.get(entry["lab_host"]) or {})
         rows.append(row)
     return rows
@@ -191,13 +199,14 @@ class _Device:
     spans: Sequence[tuple[str, float, float]]
     timed: Timed | None
     factor: float
+    course_s: float | None
 
 
 def _judge(row: dict[str, Any], device: _Device, host: Mapping[str, Any]) -> None:
     """Add to a row what was measured, and the verdict."""
     spans, cpus, threads, factor = device.spans, device.cpus, device.threads, device.factor
     work = Work(len(spans), sum(one[1] for one in spans), sum(one[2] for one in spans))
-    served = judge_work(cpus, threads, work, factor)
+    served = judge_work(cpus, threads, work, factor, device.course_s)
     row |= {"cpus_asked": round(min(cpus, threads) / factor, 5), "steps": work.steps}
     row |= {"computing_seconds": round(work.seconds, 4), "computing_cpu_seconds": round(work.cpu_seconds, 4)}
     step, own, alike = None, None, None

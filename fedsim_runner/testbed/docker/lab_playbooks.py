@@ -29,7 +29,12 @@ from .stages import STAGES
 
 @dataclass(frozen=True)
 class Images:
-    """Images by reference, each with ``size`` and ``own`` (what its parent lacks) in bytes; ``disk``: the total."""
+    """Images of this build.
+
+    Attributes:
+        images: by reference, each with ``size`` and ``own`` (what its parent lacks) in bytes.
+        disk: their total.
+    """
 
     images: Mapping[str, Mapping[str, Any]]
     disk: int

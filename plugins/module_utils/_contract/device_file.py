@@ -119,12 +119,12 @@ class FederatedScopeSettings:
 class ReferenceTime:
     """What one step of a reference takes on a device, in seconds; before a factor that slows all devices down.
 
-    ``timed``: whether the participant times it before the gate opens.
+    ``parts``: to how many parts it is equal that the participant times before the gate opens; None: it times none.
     """
 
     reference: str
     seconds: float
-    timed: bool = field(default=False, metadata=OMIT_DEFAULT)
+    parts: float | None = field(default=None, metadata=OMIT_DEFAULT)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,8 @@ class LaunchSettings:
         goes_offline: whether devices may go offline, and be back, during the course.
         patches_off: names of FederatedScope's patches that are not applied.
         answer_s: seconds after which the slowest of its peers answers at the latest, because of their links; 0 below 1.
-        reference: the step that it times before the gate opens; None: it times none.
+        reference: the step of which it times parts before the gate opens; None: it times none.
+        reference_parts: to how many of them a step is equal.
         time_factor: device seconds in a wall second; the other times here are wall time.
     """
 
@@ -48,6 +49,7 @@ class LaunchSettings:
     patches_off: tuple[str, ...] = ()
     answer_s: int = 0
     reference: str | None = None
+    reference_parts: float = 1.0
     time_factor: float = 1.0
 
     @property
@@ -66,6 +68,7 @@ class LaunchSettings:
         time_factor: float = 1.0,
     ) -> LaunchSettings:
         """Return the settings of one device."""
+        compute = device.compute
         return cls(
             device=device.name,
             role=device.role,
@@ -78,7 +81,8 @@ class LaunchSettings:
             goes_offline=goes_offline,
             patches_off=federatedscope.patches_off,
             answer_s=answer_s,
-            reference=None if device.compute is None or not device.compute.timed else device.compute.reference,
+            reference=None if compute is None or compute.parts is None else compute.reference,
+            reference_parts=1.0 if compute is None or compute.parts is None else compute.parts,
             time_factor=time_factor,
         )
 

@@ -66,6 +66,24 @@ def test_a_step_takes_more_processor_time_within_a_smaller_quota() -> None:
         assert found.step_cpu_s(cpus) / cpus == pytest.approx(seconds, rel=0.001)
 
 
+def test_a_step_is_equal_to_as_many_parts_as_were_timed_in_such_a_quota() -> None:
+    found, reference = calibration(), REFERENCES["mobilenetv3-small"]
+    assert found.parts(0.1) is None and not found.is_current(reference)
+    within = (Timing(1, 0.25, 1.6, 0.4, 0.01, 5, 0.004), Timing(1, 0.0625, 9.6, 0.6, 0.01, 2, 0.005))
+    found = replace(found, timings=(*within, *found.free))
+    assert [found.parts(cpus) for cpus in (1.0, 0.125, 0.01)] == pytest.approx([100, 0.5 / 0.0045, 120])
+    assert found.is_current(reference)
+    one_without = (within[0], replace(within[1], part_cpu_s=None), *found.free)
+    assert replace(found, timings=one_without).parts(0.25) is None
+
+
+def test_a_calibration_in_one_quota_is_of_an_earlier_version() -> None:
+    reference = REFERENCES["numpy-mlp"]
+    assert not calibration().is_current(reference)
+    more = (*calibration().timings, Timing(1, 0.05, 12.0, 0.6, 0.01, 2))
+    assert replace(calibration(), timings=more).is_current(reference)
+
+
 def test_threads_are_tried_as_far_as_there_are_cores() -> None:
     assert [threads_to_try(cores) for cores in (1, 2, 4, 6, 64)] == [
         [1],
@@ -81,6 +99,7 @@ def test_each_reference_has_a_program_and_one_engine() -> None:
     for facts in REFERENCES.values():
         assert reference_of_engine(facts.engine) == facts
         assert "def make_step(threads: int)" in step_program(facts)
+        assert "def make_part()" in step_program(facts)
     assert reference_of_engine("toy") is None
 
 

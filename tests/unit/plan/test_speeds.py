@@ -45,8 +45,8 @@ def host(name: str, seconds: float, spread: float = 0.01) -> LabHost:
 SLOW, FAST = host("slow", 0.4), host("fast", 0.1)
 
 
-def plan(devices: str, hosts: Sequence[LabHost] = (SLOW, FAST), more: str = "") -> Plan:
-    experiment = parse_draft(HEAD + devices + TAIL + more, Path("speeds.yaml")).finish()
+def plan(devices: str, hosts: Sequence[LabHost] = (SLOW, FAST), more: str = "", tail: str = TAIL) -> Plan:
+    experiment = parse_draft(HEAD + devices + tail + more, Path("speeds.yaml")).finish()
     return make_plan(experiment, hosts, "speeds")
 
 
@@ -89,6 +89,11 @@ def test_devices_that_no_quota_makes_are_named_and_who_takes_most() -> None:
         )
 
 
+def test_a_device_that_is_too_fast_for_any_factor_is_refused() -> None:
+    with pytest.raises(PlacementError, match=r"would get 0 cpus, .*\(rocket of type with-npu for .*the lab has 8"):
+        plan("  - {name: rocket, type: with-npu}\n", tail=TAIL.replace("speed: 10,", "speed: 1000000,"))
+
+
 def test_where_nothing_is_limited_types_are_nominal() -> None:
     made = plan("  - {name: a, type: board}\n", (replace(SLOW, calibrations=None),))
     assert {item.speed for item in made.placed} == {None}
@@ -105,4 +110,13 @@ def test_accelerators_and_derived_figures_are_noted() -> None:
 
 def test_a_calibration_that_is_not_sure_is_noted() -> None:
     made = plan("  - {name: a, type: board, lab_host: slow}\n", (host("slow", 0.4, spread=0.2),))
-    assert any("lab host slow: a step of numpy-mlp was measured to ±20%" in note for note in made.notes)
+    (note,) = [note for note in made.notes if "lab host slow: a step of numpy-mlp was measured to ±20%" in note]
+    assert "`fedsim-provision calibrate --engine light --again`" in note
+
+
+def test_a_calibration_of_an_earlier_version_is_noted_with_the_command() -> None:
+    (note,) = [
+        note for note in plan("  - {name: a, type: board, lab_host: fast}\n").notes if "of an earlier version" in note
+    ]
+    assert note.startswith("lab host fast: its calibration with numpy-mlp is")
+    assert "`fedsim-provision calibrate --engine light` measures it again" in note

@@ -125,7 +125,7 @@ def test_a_step_that_was_timed_before_the_course_is_judged(tmp_path: Path) -> No
     timed = {"raspberry-pi-3": 20.5, "iot-minimal-4": 30.0, "smartphone-low-2": -1}
     for device in content["devices"]:
         if device["name"] in timed:
-            device["compute"] = {"reference": "numpy-mlp", "seconds": 1.0, "timed": True}
+            device["compute"] = {"reference": "numpy-mlp", "seconds": 1.0, "parts": 100}
     path.write_text(json.dumps(content), encoding="utf-8")  # the cpu factor is 0.05
     for name, seconds in timed.items():
         path = folder / "collected" / name / "exit.json"

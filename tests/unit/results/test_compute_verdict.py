@@ -50,3 +50,20 @@ def test_equal_devices_agree_within_the_margin(error: float, margin: float, verd
 )
 def test_one_verdict_for_several(verdicts: tuple[str | None, ...], one: str) -> None:
     assert combine(*verdicts) == one  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("cpus", "threads", "work", "course_s", "verdict"),
+    [
+        pytest.param(0.25, 1, Work(20, 0.1, 0.1), 20.0, WITHIN, id="short-steps-of-no-account"),
+        pytest.param(0.25, 1, Work(20, 0.1, 0.1), 10.0, UNDETERMINED, id="short-steps-that-count"),
+        pytest.param(0.25, 1, Work(20, 0.1, 0.1), None, UNDETERMINED, id="no-course"),
+        pytest.param(4.0, 4, Work(5, 2.0, 2.0), 100.0, WITHIN, id="idle-threads-of-no-account"),
+        pytest.param(0.05, 1, Work(10, 13.0, 0.5), 1000.0, OUT, id="what-is-out-stays-so"),
+    ],
+)
+def test_what_is_nothing_beside_the_course_is_within(
+    cpus: float, threads: int, work: Work, course_s: float | None, verdict: str
+) -> None:
+    found = judge_work(cpus, threads, work, course_s=course_s)
+    assert found is not None and found.verdict == verdict

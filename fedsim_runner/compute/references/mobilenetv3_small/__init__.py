@@ -8,7 +8,9 @@ FACTS = Reference(
     name="mobilenetv3-small",
     engine="federatedscope",
     title="one SGD step of MobileNetV3-small (2.54 million parameters) on 16 images of 224 x 224, in torch",
-    program="compute/references/mobilenetv3_small/step.py",
+    program="participant/federatedscope/reference_step.py",
     base_seconds=0.29,
     small_cpus=0.1,
+    parts=None,
+    part_bytes=16 << 20,
 )

@@ -11,5 +11,6 @@ FACTS = Reference(
     program="participant/light/reference_step.py",
     base_seconds=0.035,
     small_cpus=0.05,
-    timed_before_gate=True,
+    parts=100,
+    part_bytes=3 << 20,
 )

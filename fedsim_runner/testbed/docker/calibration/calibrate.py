@@ -28,6 +28,7 @@ from .timed_container import TimingError, remove_left_over, time_steps
 # In a quota a step takes several times as long.
 SECONDS_FREE = 2.0
 SECONDS_WITHIN_QUOTA = 5.0
+SECONDS_OF_PARTS = 2.0
 # Steps of the slowest reference take some seconds there, and two of them are hardly apart.
 LEAST_WITHIN_SMALL = 2
 AT_ONCE = 32
@@ -91,7 +92,7 @@ def _calibrate_host(
                 assert reference is not None
                 image = _image_of(name, images.images)
                 known = None if again else store.find(host.processor, reference.name, image)
-                if known is not None:
+                if known is not None and known.is_current(reference):
                     found.append(Calibrated(host.name, known, None))
                     continue
                 begun = time.monotonic()
@@ -110,9 +111,10 @@ def _image_of(engine: str, images: Mapping[str, Any]) -> str:
 
 def _measure(client: Any, host: LabHost, image: str, reference: Reference, stop: Event) -> Calibration:
     timed = partial(time_steps, client, image, reference, stop=stop)
+    of_parts = 0.0 if reference.parts is not None else SECONDS_OF_PARTS
     timings = [
-        timed(1, QUOTA_CPUS, SECONDS_WITHIN_QUOTA),
-        timed(1, reference.small_cpus, SECONDS_WITHIN_QUOTA, least_steps=LEAST_WITHIN_SMALL),
+        timed(1, QUOTA_CPUS, SECONDS_WITHIN_QUOTA, part_seconds=of_parts),
+        timed(1, reference.small_cpus, SECONDS_WITHIN_QUOTA, least_steps=LEAST_WITHIN_SMALL, part_seconds=of_parts),
     ]
     for threads in threads_to_try(int(host.cpus)):
         timings.append(timed(threads, None, SECONDS_FREE))

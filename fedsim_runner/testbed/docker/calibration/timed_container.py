@@ -50,17 +50,19 @@ def time_steps(
     seconds: float,
     parent: str | None = None,
     least_steps: int = LEAST_STEPS,
+    part_seconds: float = 0.0,
     stop: Event | None = None,
 ) -> Timing:
     """Time steps for so many seconds, with so many threads, within a quota or without.
 
-    ``parent``: below that cgroup; ``least_steps``: so many, however long they take; ``stop``: ends it early.
+    ``parent``: below that cgroup; ``least_steps``: so many, however long they take; ``part_seconds``: for so long parts
+    are timed before them; ``stop``: ends it early.
 
     Raises:
         TimingError: the container fails.
     """
     program = f"{step_program(reference)}\n{_program()}"
-    command = ["python3", "-c", program, str(seconds), str(threads), str(least_steps)]
+    command = ["python3", "-c", program, str(seconds), str(threads), str(least_steps), str(part_seconds)]
     try:
         with _running(client, image, command, threads, parent) as container:
             _wait(container, timing_program.READY, READY_WITHIN_S, stop)
@@ -68,10 +70,10 @@ def time_steps(
                 limit = limit_to(cpus)
                 container.update(cpu_period=limit.period_us, cpu_quota=limit.quota_us)
             container.kill("SIGUSR1")
-            steps = json.loads(_wait(container, "[[", timing_program.GIVE_UP_S, stop))
+            found = json.loads(_wait(container, "{", timing_program.GIVE_UP_S, stop))
     except (DockerException, OSError, ValueError) as error:
         raise TimingError(f"{reference.name} cannot be timed in {image}: {error}") from error
-    return summarise(threads, cpus, [(float(wall), float(used)) for wall, used in steps])
+    return summarise(threads, cpus, [(float(wall), float(used)) for wall, used in found["steps"]], found["part"])
 
 
 def _program() -> str:

@@ -13,6 +13,7 @@ from fedsim_runner.compute.timing_program import READY
 from fedsim_runner.testbed.docker.calibration.timed_container import TimingError, time_steps
 
 STEPS = [[0.4, 0.1], [0.4, 0.1], [0.4, 0.1]]
+PART_S = 0.004
 
 
 class FakeContainer:
@@ -36,7 +37,7 @@ class FakeContainer:
 
     def kill(self, signal: str) -> None:
         self.calls.append(signal)
-        self.output += json.dumps(STEPS) + "\n"
+        self.output += json.dumps({"steps": STEPS, "part": PART_S}) + "\n"
 
     def remove(self, force: bool) -> None:
         self.calls.append("remove")
@@ -60,9 +61,10 @@ class FakeClient:
 def test_a_container_is_limited_before_it_begins_and_removed_afterwards(reference: Any) -> None:
     container = FakeContainer()
     client = FakeClient(container)
-    timing = time_steps(client, "fedsim/engine:1", reference, 1, 0.25, 1.0)
+    timing = time_steps(client, "fedsim/engine:1", reference, 1, 0.25, 1.0, part_seconds=2.0)
     assert container.calls == ["limit 5000 of 20000", "SIGUSR1", "remove"]
     assert (timing.wall_s, timing.cpu_s, timing.cpus, timing.steps) == (0.4, 0.1, 0.25, 3)
+    assert (timing.part_cpu_s, client.command[-1]) == (PART_S, "2.0")
     compile(client.command[2], reference.name, "exec")  # two programs as one
 
 

@@ -27,6 +27,11 @@ BLOCKS = (
 )
 BATCH = 16
 CLASSES = 1000
+# A part is a step of one of its blocks: all kinds of layers, in a few milliseconds and as many megabytes.
+PART_BLOCK = 5
+PART_SIDE = 14
+PART_BATCH = 2
+PART_RATE = 0.01
 
 
 def convolution(
@@ -86,6 +91,26 @@ def make_model() -> nn.Module:
     return nn.Sequential(
         *layers, nn.Linear(576, 1024), nn.Hardswish(), nn.Dropout(0.2), nn.Linear(1024, CLASSES)
     ).train()
+
+
+def make_part() -> Callable[[], None]:
+    """Return a function that does a step of one block on a few images.
+
+    A course follows in the same process: its random numbers, and what counts steps of optimizers, are left alone.
+    """
+    kernel, inner, outputs, excite, hard, stride = BLOCKS[PART_BLOCK]
+    with torch.random.fork_rng(devices=[]):
+        model = Block(outputs, kernel, inner, outputs, excite, hard, stride).train()
+        images = torch.rand(PART_BATCH, outputs, PART_SIDE, PART_SIDE)
+
+    def part() -> None:
+        model.zero_grad()
+        model(images).square().mean().backward()
+        with torch.no_grad():
+            for weights in model.parameters():
+                weights -= PART_RATE * weights.grad
+
+    return part
 
 
 def make_step(threads: int) -> Callable[[], None]:

@@ -1,0 +1,66 @@
+"""Which devices time parts of their reference step before the gate opens, and why others do not. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ..catalog.engines import engine_facts
+from ..compute.references import REFERENCES
+from ..lab.host import LabHost
+from .model import PlacedDevice
+from .names import join_names
+
+#: Before the gate opens, devices time parts of their reference steps, all at once and for so long.
+TIMING_S = 2.5
+#: A device that does fewer parts meanwhile would say little, or be late at the gate.
+LEAST_PARTS = 5
+
+
+@dataclass(frozen=True)
+class StepTiming:
+    """To how many parts a device's reference step is equal.
+
+    ``parts``: None: it times none, because of ``why_not``; empty: it has no reference step, or its lab host was
+    calibrated without parts, of which another note says so.
+    """
+
+    parts: float | None
+    why_not: str = ""
+
+
+def time_step(item: PlacedDevice, host: LabHost, cpu_factor: float) -> StepTiming:
+    """Return whether a device times its reference step.
+
+    Args:
+        item: the device.
+        host: its lab host.
+        cpu_factor: by which all devices' processors are scaled.
+    """
+    if item.speed is None or host.calibrations is None:
+        return StepTiming(None)
+    reference = REFERENCES[item.speed.reference]
+    needed = engine_facts(item.device.engine).memory_bytes + reference.part_bytes
+    if item.device.type.memory_bytes < needed:
+        return StepTiming(None, f"takes {needed >> 20} MB of memory with their engine, more than they have")
+    parts: float | None = reference.parts
+    if parts is None:
+        if item.threads > 1:
+            return StepTiming(None, "is compared with its parts with one thread only, and they have several")
+        parts = host.calibrations[reference.name].parts(item.cpus)
+    if parts is None:
+        return StepTiming(None)
+    if item.speed.seconds / cpu_factor / parts * LEAST_PARTS > TIMING_S:
+        return StepTiming(None, f"takes too long: not {LEAST_PARTS} parts of it fit into {TIMING_S:g} s")
+    return StepTiming(round(parts, 4))
+
+
+def describe_untimed(placed: Iterable[PlacedDevice], hosts: Mapping[str, LabHost], cpu_factor: float) -> Iterator[str]:
+    """Yield which devices do not time their reference step though they have one, and why."""
+    untimed: dict[tuple[str, str], list[str]] = {}
+    for item in placed:
+        why = time_step(item, hosts[item.lab_host], cpu_factor).why_not
+        if why and item.speed is not None:
+            untimed.setdefault((item.speed.reference, why), []).append(item.device.name)
+    for (reference, why), names in untimed.items():
+        yield (f"{join_names(names)}: judged by the steps of the course alone, as timing {reference} before it {why}")

@@ -1,0 +1,99 @@
+"""Which devices time parts of their reference step before the gate opens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from fedsim_runner.compute.calibration import Calibration, Timing
+from fedsim_runner.inventory import build_inventory
+from fedsim_runner.lab.host import LabHost
+from fedsim_runner.plan.model import Plan
+from fedsim_runner.plan.placement import make_plan
+from fedsim_runner.plan.timed_steps import TIMING_S
+from fedsim_runner.spec.load import parse_draft
+
+TEXT = """
+name: timed
+seed: 7
+devices:
+  - {name: server, type: iot-minimal, role: server}
+  - {name: a, type: board, engine: ENGINE}
+device_types:
+  board:
+    based_on: raspberry-pi
+    arch: amd64
+    memory_mb: MEMORY
+    compute: {reference: REFERENCE, seconds: SECONDS, source: measured}
+data: {dataset: digits}
+federatedscope:
+  config:
+    federate: {total_round_num: 1}
+    model: {type: lr, out_channels: 10, task: classification}
+"""
+LIGHT, TORCH = ("light", "numpy-mlp"), ("federatedscope", "mobilenetv3-small")
+
+
+def host(engine: tuple[str, str], part_cpu_s: float | None) -> LabHost:
+    timings = (
+        Timing(1, 0.25, 1.2, 0.3, 0.01, 5, part_cpu_s),
+        Timing(1, 0.1, 3.0, 0.3, 0.01, 5, part_cpu_s),
+        Timing(1, None, 0.3, 0.3, 0.01, 5),
+        Timing(2, None, 0.15, 0.3, 0.01, 5),
+    )
+    found = Calibration("a processor", engine[1], "fedsim/engine:1", "2026-01-01T00:00:00Z", timings)
+    return LabHost("here", 4, 2**36, "amd64", processor="a processor", calibrations={engine[1]: found})
+
+
+def plan(engine: tuple[str, str], seconds: float, memory_mb: int = 4096, part_cpu_s: float | None = 0.003) -> Plan:
+    text = TEXT
+    for key, value in zip(("ENGINE", "REFERENCE", "SECONDS", "MEMORY"), (*engine, seconds, memory_mb), strict=True):
+        text = text.replace(key, str(value))
+    return make_plan(parse_draft(text, Path("timed.yaml")).finish(), [host(engine, part_cpu_s)], "timed")
+
+
+def timed_parts(made: Plan) -> tuple[float | None, float]:
+    """Of the device, and how long before the gate opens it times them."""
+    (device_file,) = build_inventory(made).device_files.values()
+    compute = device_file.devices[1].compute
+    return None if compute is None else compute.parts, device_file.timing_s
+
+
+def notes(made: Plan) -> Sequence[str]:
+    return [note for note in made.notes if "judged by the steps of the course alone" in note]
+
+
+@pytest.mark.parametrize(("engine", "parts"), [(LIGHT, 100), (TORCH, 100.0)])
+def test_devices_of_both_engines_time_parts(engine: tuple[str, str], parts: float) -> None:
+    made = plan(engine, 3.0)
+    assert timed_parts(made) == (parts, TIMING_S)
+    assert not notes(made)
+
+
+@pytest.mark.parametrize(
+    ("engine", "options", "why"),
+    [
+        (TORCH, {"seconds": 3.0, "memory_mb": 192}, "MB of memory with their engine, more than they have"),
+        (TORCH, {"seconds": 0.2}, "is compared with its parts with one thread only, and they have several"),
+        (TORCH, {"seconds": 60.0}, "takes too long: not 5 parts of it fit into 2.5 s"),
+        (LIGHT, {"seconds": 60.0}, "takes too long: not 5 parts of it fit into 2.5 s"),
+    ],
+)
+def test_devices_that_cannot_are_named_and_courses_without_others_begin_at_once(
+    engine: tuple[str, str], options: dict[str, float], why: str
+) -> None:
+    made = plan(engine, **options)  # type: ignore[arg-type]
+    assert timed_parts(made) == (None, 0.0)
+    (note,) = notes(made)
+    assert note.startswith(f"a: judged by the steps of the course alone, as timing {engine[1]} before it ")
+    assert note.endswith(why)
+
+
+def test_a_lab_host_that_was_calibrated_without_parts_is_named_instead() -> None:
+    made = plan(TORCH, 3.0, part_cpu_s=None)
+    assert timed_parts(made) == (None, 0.0)
+    assert not notes(made)
+    (note,) = [note for note in made.notes if "of an earlier version" in note]
+    assert "`fedsim-provision calibrate --engine federatedscope` measures it again" in note
