@@ -24,6 +24,8 @@ MEMORY_MB = 2**20
 IO_MB = 10**6
 DEFAULT_PIDS = 256
 BASE_CHAIN_MAX = 32
+# Of a name that there is not: longer ones than names can be are cut.
+NAMED_LETTERS = 60
 
 EntryT = TypeVar("EntryT", ProfileEntry, DeviceTypeEntry)
 ValueT = TypeVar("ValueT", NetworkProfile, DeviceType)
@@ -206,16 +208,16 @@ def _resolve_dockerfile(
     """Return a bare name unchanged and a path made absolute; report a missing Dockerfile as a problem."""
     path = ("dockerfile",) if entry.dockerfile is not None else ()
     if "/" not in value and value not in (".", ".."):
-        if dockerfiles is not None and not (dockerfiles / value / "Dockerfile").is_file():
-            hint = f'"dockerfile" may name another, or a path such as ./{value}'
-            problems.append(Problem(path, f"there is no dockerfiles/{value}/Dockerfile", hint))
+        if dockerfiles is not None and not _has_dockerfile(dockerfiles / value):
+            hint = f'"dockerfile" may name another, or a path such as ./{_shown(value)}'
+            problems.append(Problem(path, f"there is no dockerfiles/{_shown(value)}/Dockerfile", hint))
         return value
     try:
         directory = ((folder or Path.cwd()) / Path(value).expanduser()).resolve()
     except RuntimeError:
         problems.append(Problem(path, f"{value}: there is no such user here"))
         return value
-    if not (directory / "Dockerfile").is_file():
+    if not _has_dockerfile(directory):
         problems.append(Problem(path, f'there is no file "Dockerfile" in {value}', "paths start at this file's folder"))
     # The image is named after the directory.
     wrong = explain_wrong_kind(directory.name)
@@ -282,6 +284,17 @@ class Resolver:
         return {**known, **done}
 
 
+def _has_dockerfile(directory: Path) -> bool:
+    try:
+        return (directory / "Dockerfile").is_file()
+    except OSError:  # among others a name that no folder can have
+        return False
+
+
 def unknown_name(path: tuple[str, ...], kind: str, name: str, candidates: list[str]) -> Problem:
     """Describe the problem of an unknown name, with the nearest name, or all names, as the hint."""
-    return Problem(path, f'there is no {kind} "{name}"', suggestion(name, candidates))
+    return Problem(path, f'there is no {kind} "{_shown(name)}"', suggestion(name, candidates))
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= NAMED_LETTERS else f"{name[:NAMED_LETTERS]}..."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import sys
 import time
@@ -42,6 +43,8 @@ VERBS = (
     "inventory",
     "ansible-env",
 )
+# Of a path that is too long.
+NAMED_LETTERS = 60
 GROUP_OPTIONS = frozenset({"-h", "--help", "--version", "--install-completion", "--show-completion"})
 
 
@@ -146,12 +149,24 @@ def _report_bug(error: BaseException) -> int:
     if _comes_from_a_signal(error):
         _say("interrupted")
         return Exit.INTERRUPTED
-    if isinstance(error, FileNotFoundError) and not _has_current_folder():
-        _say("the current folder has been removed: change to another one, and start again")
+    if mistake := _mistake_in_a_path(error):
+        _say(mistake)
         return Exit.SPEC
     text = f"internal error: {type(error).__name__}: {error}; details in {_write_traceback(error)}"
     _say(text, *getattr(error, "__notes__", ()))
     return Exit.INTERNAL
+
+
+def _mistake_in_a_path(error: BaseException) -> str:
+    """What is wrong with a path if only one that somebody has named can be the cause; empty: it is not that."""
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop from"):  # of pathlib, before Python 3.13
+        return str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        name = str(error.filename)
+        return f"{name if len(name) <= NAMED_LETTERS else name[:NAMED_LETTERS] + '...'}: {error.strerror}"
+    if isinstance(error, FileNotFoundError) and not _has_current_folder():
+        return "the current folder has been removed: change to another one, and start again"
+    return ""
 
 
 def _has_current_folder() -> bool:

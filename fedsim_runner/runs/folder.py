@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -43,7 +44,10 @@ def make_new_folder(runs_dir: Path, run: str) -> Path:
         OSError: it cannot be made (FileExistsError: it is there).
     """
     folder = runs_dir / run
-    runs_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:  # it would be taken for one of the run's own name
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(runs_dir)) from error
     folder.mkdir()
     return folder
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ..contract.errors import Exit, FedsimError
 from ..lab.access import NO_KEYS, THIS_MACHINE, LabAccess, LabKeys
 from ..lab.ansible_inventory import load_lab
 from ..lab.host import LabHost
@@ -59,10 +60,12 @@ def named_inventory(options: LabOptions) -> Path | None:
     """The inventory that the command line names.
 
     Raises:
-        FedsimError: its path names a user that there is not.
+        FedsimError: it is empty, or its path names a user that there is not.
     """
     if options.named in (None, LOCAL):
         return None
+    if not str(options.named).strip():
+        raise FedsimError("-i: no inventory is named", Exit.SPEC, f"give its path, or `{LOCAL}` for this machine")
     return expand_user(str(options.named), "-i").resolve()
 
 

@@ -14,6 +14,7 @@ All keys may be left out, and so may the file. Relative paths start at the file'
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 
@@ -41,7 +42,9 @@ class FederatedScopeEntry(Entry):
 class LabEntry(Entry):
     """The section ``lab``."""
 
-    inventory: str | None = Field(default=None, description="Ansible inventory of the lab that runs are on.")
+    inventory: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="Ansible inventory of the lab that runs are on."
+    )
 
 
 class ConfigFile(Entry):

@@ -135,8 +135,6 @@ def _engine_at(url: str, timeout_s: int) -> Iterator[DockerClient]:
         client.ping()
     except (DockerException, OSError) as error:
         raise NoEngineError(_why(error, url)) from error
-    except ValueError as error:
-        raise NoEngineError(f"Docker's settings of this user cannot be read: {error}") from error
     try:
         yield client
     finally:

@@ -60,6 +60,11 @@ def find_engine(environment: Mapping[str, str] | None = None) -> EngineAddress:
     return address
 
 
+def settings_file(environment: Mapping[str, str] | None = None) -> Path:
+    """Return the file with the user's settings of Docker, which need not exist; ``environment`` as for find_engine."""
+    return _configuration_folder(os.environ if environment is None else environment) / "config.json"
+
+
 def socket_path(url: str) -> str:
     """Return the path of the Engine's socket.
 
@@ -113,8 +118,8 @@ def _find(environment: Mapping[str, str]) -> EngineAddress:
     source = "DOCKER_CONTEXT"
     name = environment.get(source, "").strip()
     if not name:
-        source = str(folder / "config.json")
-        name = str(_read(folder / "config.json").get("currentContext") or "")
+        source = str(settings_file(environment))
+        name = str(_read(settings_file(environment)).get("currentContext") or "")
     if name in ("", "default"):
         return EngineAddress(DEFAULT_ENGINE)
     # The folder of a context has the digest of its name, see docker/cli cli/context/store.
@@ -134,8 +139,12 @@ def _find(environment: Mapping[str, str]) -> EngineAddress:
 def _configuration_folder(environment: Mapping[str, str]) -> Path:
     if folder := environment.get("DOCKER_CONFIG"):
         return Path(folder)
-    home = environment.get("HOME")
-    return (Path(home) if home else Path.home()) / ".docker"
+    if home := environment.get("HOME"):
+        return Path(home) / ".docker"
+    try:
+        return Path.home() / ".docker"
+    except RuntimeError:  # a user without a home folder has no settings
+        return Path("/") / ".docker"
 
 
 def _read(path: Path) -> dict[str, Any]:

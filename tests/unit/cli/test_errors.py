@@ -154,6 +154,56 @@ def test_the_home_of_a_user_that_there_is_not(
     assert "no such user here" in said
 
 
+@pytest.mark.parametrize(
+    "settings", ["[]", "null", '{"proxies": 3}', '{"auths": {"registry.example": {"auth": "eA=="}}}']
+)
+def test_settings_of_docker_that_its_sdk_cannot_read(
+    settings: str, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_text(settings, encoding="utf-8")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    assert call(["plan", str(repository / "examples" / "quickstart.yaml")]) == Exit.LAB
+    said = capsys.readouterr().err
+    assert "Docker's settings of this user cannot be read" in said
+    assert f"correct or remove {tmp_path}/config.json" in said
+
+
+def test_an_inventory_without_a_name(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As `-i "$LAB"` gives it where the variable is not set: the current folder is not meant."""
+    assert call(["plan", str(repository / "examples" / "quickstart.yaml"), "-i", ""]) == Exit.SPEC
+    assert "-i: no inventory is named" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["good.yaml" * 40],
+        ["plan", "good.yaml", "-i", "NAME"],
+        ["report", "/NAME/x"],
+        ["rerun", "/NAME/x"],
+        ["logs", "NAME"],
+    ],
+    ids=["spec", "inventory", "report", "rerun", "run"],
+)
+@pytest.mark.parametrize("name", ["a" * 300, "loop"], ids=["long", "loop"])
+def test_paths_that_no_file_can_have(
+    arguments: list[str],
+    name: str,
+    tmp_path: Path,
+    repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "good.yaml").write_bytes((repository / "examples" / "quickstart.yaml").read_bytes())
+    named = name if name != "loop" else str(tmp_path / "loop")
+    assert call([word.replace("/NAME", f"/{named}").replace("NAME", named) for word in arguments]) == Exit.SPEC
+    said = capsys.readouterr().err
+    assert "internal error" not in said
+    assert max(map(len, said.splitlines())) < 500
+
+
 def test_in_a_folder_that_was_removed(
     tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,6 +49,19 @@ def test_under_sudo_files_belong_to_the_invoking_user(tmp_path: Path, monkeypatc
     assert str(tmp_path / "sub" / "theirs") not in paths
 
 
+@pytest.mark.parametrize("kind", ["file", "loop"])
+def test_a_runs_folder_that_is_none_is_not_taken_for_a_run_of_the_same_name(kind: str, tmp_path: Path) -> None:
+    """Who takes it so tries one number after another for ever."""
+    runs = tmp_path / "runs"
+    if kind == "file":
+        runs.write_text("", encoding="utf-8")
+    else:
+        runs.symlink_to("runs")
+    with pytest.raises(NotADirectoryError) as refused:
+        run_folder.make_new_folder(runs, "study-1")
+    assert refused.value.filename == str(runs)
+
+
 def test_the_registry_finds_a_run_and_forgets_it(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "state")
     assert registry.find("a") is None
