@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .waiting import Participant, Waiting
+from .participants import Participant
+from .waiting import Waiting
 
 
 class Blame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .waiting import Participant
+from .participants import Participant
 
 
 def live_state(participant: Participant, activity: str | None, is_open: bool) -> str:

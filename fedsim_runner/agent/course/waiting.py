@@ -1,51 +1,14 @@
-"""Which participant a course waits for: what is known of each, and which one is to blame when nothing moves. Pure."""
+"""Which participant a course waits for when nothing moves. Pure."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
 
 from .activities import Activities
+from .participants import Participant
+from .progress import Progress
 
-Role = Literal["server", "client"]
-DeviceState = Literal[
-    "starting", "loading", "ready", "joined", "training", "evaluating", "finished", "exited", "failed", "lost"
-]
-
-KEPT_LINES = 20
 SHOWN = 3  # devices in one phrase
-
-
-@dataclass
-class Participant:
-    """What is known of one participant. Times are on the scale of the caller's ``now``."""
-
-    role: Role
-    state: DeviceState = "starting"
-    client_id: int | None = None
-    trained: int = -1  # the last round it reported training of, from 0
-    tested: int = -1  # ... and evaluation of
-    done: bool = False
-    exit_code: int | None = None
-    oom_killed: bool = False
-    frozen_since: float | None = None
-    offline: bool = False  # its link is cut for now, so that nothing is heard of it
-    missed_end: bool = False  # it was offline when, or after, the server finished
-    last_heartbeat: float = float("-inf")  # when it was last seen to work, though it reported nothing
-    crashed_at: float | None = None
-    lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
-
-
-@dataclass
-class Progress:
-    """How far the course has got, in rounds from 0; -1 before the first one."""
-
-    round: int = -1
-    evaluating: int | None = None  # rounds aggregated, while only their evaluation is outstanding
-    training_finished: bool = False
-    server_done: bool = False
 
 
 class Waiting:

@@ -14,8 +14,9 @@ from fedsim_runner.contract.course_state import Outcome
 from fedsim_runner.contract.events import ClientLost, Event, LabHostCutOff, OutcomeReceived
 
 from ..course.limits import Limits
+from ..course.participants import KEPT_LINES
 from ..course.supervision import Supervisor
-from ..course.waiting import KEPT_LINES
+from ..course.verdict import Verdict
 from ..run_settings import RunSettings
 from .uplink import Uplink
 
@@ -31,6 +32,13 @@ class _Signs:
     working: set[str] = field(default_factory=set)
 
 
+class _PassedOn(Verdict):
+    """The verdict is another agent's."""
+
+    def mark_down(self, device: str, reason: str, now: float) -> list[Event]:
+        return []  # what has been passed on says it, too
+
+
 class FollowedCourse(Supervisor):
     """The participants of this lab host, as far as their own reports go; judgements come from the server's lab host.
 
@@ -44,6 +52,7 @@ class FollowedCourse(Supervisor):
     """
 
     judges = False
+    _verdict_kind = _PassedOn
 
     def __init__(
         self,
@@ -117,7 +126,7 @@ class FollowedCourse(Supervisor):
         return []
 
     def fail(self, device: str | None, reason: str) -> list[Event]:
-        if self._outcome is None and (device, reason) not in self._failures:
+        if self._verdict.outcome is None and (device, reason) not in self._failures:
             self._failures.add((device, reason))
             self._pass_on("fail", device, reason=reason)
         return []
@@ -136,23 +145,21 @@ class FollowedCourse(Supervisor):
 
     def tick(self, now: float) -> list[Event]:
         """Learn what has been decided."""
-        if self._outcome is not None:
+        if self._verdict.outcome is not None:
             return []
         said = self._said
         events: list[Event] = []
         for name, reason in said.get("lost", {}).items():
-            if name in self._participants and name not in self._lost:
-                self._participants[name].state = "lost"
-                self._lost[name] = str(reason)
-                self._activities.forget(name, self._participants[name].client_id)
+            if name in self._participants and name not in self._verdict.lost:
+                self._verdict.give_up(name, str(reason))
                 events.append(ClientLost(name, str(reason), self._participants[name].oom_killed))
         outcome = Outcome.parse(said.get("outcome"))
         if outcome is not None:
-            self._outcome = outcome
+            self._verdict.outcome = outcome
             return [*events, OutcomeReceived(outcome.status, outcome.reason, outcome.device)]
         reason = self._why_cut_off(now)
         if reason is not None:
-            self._outcome = Outcome("failed", reason)
+            self._verdict.outcome = Outcome("failed", reason)
             return [*events, LabHostCutOff(self._server_host, reason)]
         return events
 
@@ -194,9 +201,6 @@ class FollowedCourse(Supervisor):
         if silent_s >= self._silence_timeout_s:
             return f"nothing was heard of lab host {host}, which carries the server, for {self._wall_span(silent_s)}"
         return None
-
-    def _mark_down(self, device: str, reason: str, now: float) -> list[Event]:
-        return []  # what has been passed on says it, too
 
     def _pass_on(self, what: str, device: str | None, **rest: Any) -> None:
         if device is not None:

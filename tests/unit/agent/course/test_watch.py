@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.agent.course.limits import GRACE_S
-from fedsim_runner.agent.course.watch import Watch
+from fedsim_runner.agent.course.limits import GRACE_S, Limits
+from fedsim_runner.agent.course.supervision import Supervisor
+from fedsim_runner.agent.course.watch import Watch, supervise_alone
 from fedsim_runner.agent.host.device_usage import Reading
 from fedsim_runner.agent.host.fleet import Container
-from fedsim_runner.agent.run_settings import read_run_settings
+from fedsim_runner.agent.run_settings import RunSettings, read_run_settings
 from fedsim_runner.contract.link import Link, Links
 from fedsim_runner.contract.participant_events import EVENTS, Admitted, ClientLost, to_line
 from fedsim_runner.contract.paths import StateFolder
@@ -212,7 +213,11 @@ def test_a_dilated_run_has_limits_of_wall_time_for_participants_and_for_lab_host
     settings = read_run_settings(tmp_path / "device_file.json")
     assert settings.silence_timeout_s == 120.0
     assert settings.lab_silence_s == 30.0
-    watch = Watch(StateFolder(tmp_path), settings, lambda event: None)
-    watch.begin()
-    assert watch.supervisor is not None
-    assert watch.supervisor._limits.grace_s == 4 * GRACE_S
+    given: list[Limits] = []
+
+    def supervise(settings: RunSettings, limits: Limits) -> Supervisor:
+        given.append(limits)
+        return supervise_alone(settings, limits)
+
+    Watch(StateFolder(tmp_path), settings, lambda event: None, supervise).begin()
+    assert [limits.grace_s for limits in given] == [4 * GRACE_S]
