@@ -29,15 +29,15 @@ def answer(agent: Agent, name: str, arguments: dict[str, Any]) -> Mapping[str, A
     """
     match parse_call(name, arguments):
         case Probe():
-            return agent.probe_result()
+            return agent.link_calls.probe_result()
         case OfferLab(port):
-            return agent.offer_lab(port)
+            return agent.link_calls.offer_lab(port)
         case JoinLab(settled, port, check):
-            return agent.join_lab(settled, port, check)
+            return agent.link_calls.join_lab(settled, port, check)
         case ApplyLinks(check, devices):
-            return agent.apply(check, devices)
+            return agent.link_calls.apply(check, devices)
         case MeasureLinks(again, devices):
-            return agent.measure(again, devices)
+            return agent.link_calls.measure(again, devices)
         case OpenGate(open_at):
             return agent.open_gate(open_at)
         case Status():
@@ -45,7 +45,7 @@ def answer(agent: Agent, name: str, arguments: dict[str, Any]) -> Mapping[str, A
         case Holds():
             return agent.holds()
         case Packets():
-            return agent.packet_counters()
+            return agent.link_calls.packet_counters()
         case Stop():
             agent.stopping.set()
             return {"stopping": True}

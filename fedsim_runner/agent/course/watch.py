@@ -169,6 +169,21 @@ class Watch:
             if self._usage.is_working(name, supervisor.live_state(name), self._settings.cpus.get(name), now):
                 supervisor.feed_heartbeat(name, steady)
 
+    @property
+    def is_on(self) -> bool:
+        """Whether a course has begun, and has not ended."""
+        return self.supervisor is not None and self.supervisor.outcome is None
+
+    def lose(self, device: str, reason: str) -> None:
+        """Give a device up; what that means for the course is the supervisor's decision."""
+        if self.supervisor is not None:
+            self.emit_all(self.supervisor.lose(device, reason, time.monotonic()))
+
+    def fail(self, device: str | None, reason: str) -> None:
+        """End the course, if one runs, for a reason from outside it."""
+        if self.supervisor is not None:
+            self.emit_all(self.supervisor.fail(device, reason))
+
     def emit_all(self, events: Iterable[Event]) -> None:
         for event in events:
             self._emit(event)

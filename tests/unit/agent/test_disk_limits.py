@@ -171,8 +171,8 @@ def end_of(agent: Any, state: StateFolder, kind: str) -> dict[str, Any]:
     """Have the agent look at the disk until the journal has such an event."""
 
     def found() -> list[dict[str, Any]]:
-        agent._next_sample = 0.0
-        agent._disk._count_by = 0.0
+        agent._sampling._next_s = 0.0
+        agent._sampling._disk._count_by = 0.0
         agent.tick()
         return [event for event in journal(state) if event["event"] == kind]
 
@@ -205,7 +205,7 @@ def test_a_device_that_was_ended_before_the_course_has_that_reason(
     fill(state.outputs("raspberry-pi"))
 
     def killed() -> bool:
-        agent._next_sample = agent._disk._count_by = 0.0
+        agent._sampling._next_s = agent._sampling._disk._count_by = 0.0
         agent.tick()
         return ("id-raspberry-pi", "KILL") in engine.killed
 

@@ -37,7 +37,7 @@ def agent(
     """An agent whose course runs, and which looks at everything in each tick."""
     monkeypatch.setattr(health, "LOOK_S", 0.0)
     monkeypatch.setattr(health, "END_S", 0.0)
-    monkeypatch.setattr("fedsim_runner.agent.run_agent.SAMPLE_S", 0.0)
+    monkeypatch.setattr("fedsim_runner.agent.sampling.SAMPLE_S", 0.0)
     agent = begin(state, engine)
     commands.answer(agent, "links-apply", {})
     open_gate(agent, state, engine)
@@ -208,7 +208,7 @@ def test_a_deleted_output_folder_fails_the_course_without_blaming_its_device(age
 def test_without_a_course_only_what_the_agent_needs_must_be_there(
     kernel: FakeKernel, state: StateFolder, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fedsim_runner.agent.run_agent.SAMPLE_S", 0.0)
+    monkeypatch.setattr("fedsim_runner.agent.sampling.SAMPLE_S", 0.0)
     state.gate.mkdir()
     agent = begin(state, engine)
     shutil.rmtree(state.outputs(CLIENT))  # devices may be made anew
@@ -255,7 +255,7 @@ def test_an_agent_without_space_for_its_snapshot_still_shows_that_it_works(
         raise CannotWriteError(f"no space left on {path}")
 
     os.utime(state.snapshot, (1.0, 1.0))
-    monkeypatch.setattr("fedsim_runner.agent.run_agent.replace", no_space)
+    monkeypatch.setattr("fedsim_runner.agent.sampling.replace", no_space)
     agent.tick()
     assert state.snapshot.stat().st_mtime > 1.0
 

@@ -232,7 +232,7 @@ def test_late_packets_and_what_passed_are_recorded_before_the_course_ends(
     kernel.passed = 1_300
     timed = {"packets": 70, "late_1ms": 2, "late_5ms": 1, "latest_us": 8_000, "scheduling": "nice"}
     monkeypatch.setattr(agent._links, "counters", lambda: {"lateness": timed, "held": 3})
-    agent._fail(None, "for the test")
+    agent._watch.fail(None, "for the test")
     found = journal(state)
     assert found[-1]["event"] == "course_failed"
     (recorded,) = (event for event in found[:-1] if event["event"] == "packets_timed")

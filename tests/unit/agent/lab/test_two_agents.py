@@ -63,7 +63,7 @@ def hosts(kernel: FakeKernel, tmp_path: Path, device_file: dict[str, Any]) -> It
         "two": Host("two", tmp_path / "two", device_file, names[2:]),
     }
     # The hub answers lab hosts only, and on the loopback interface all questions come from one address.
-    found["one"].agent._lab._hub._addresses["loopback"] = "127.0.0.1"  # type: ignore[attr-defined]
+    found["one"].agent._current.lab._hub._addresses["loopback"] = "127.0.0.1"  # type: ignore[attr-defined]
     shutil.copy(found["one"].state.channel, found["two"].state.channel)
     for host in found.values():
         host.agent._gatekeeper._links.covers = lambda _names: True  # type: ignore[method-assign]
