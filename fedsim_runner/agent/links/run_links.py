@@ -11,20 +11,22 @@ from fedsim_runner.contract import events
 from fedsim_runner.contract.agent_calls import LinksAnswer
 
 from ..host import programs
-from ..host.network_container import Namespace, NetworkContainer
+from ..host.network_container import NetworkContainer
 from ..run_settings import RunSettings
 from . import backends, netns
+from .backend_choice import BackendChoice
 from .deviation import Deviation
 from .fan_out import hurry
 from .guests import Guests
+from .held_network import HeldNetwork
 from .joined import Joined
-from .link_errors import LinkError, NoNetworkError
+from .link_errors import LinkError
+from .live_changes import LiveChanges
 from .locks import Locked, alone, among_readers
 from .profile import DeviceLink, Profile
-from .protocol import Failures, wait_until
+from .protocol import Failures
 from .restoring import Restorer
 from .results import Result
-from .run_namespace import RunNamespace
 from .shaped_devices import ShapedDevices
 from .shaper import Shaper
 from .tally import Passed, Tally
@@ -53,17 +55,15 @@ class RunLinks(Locked):
         record: Callable[[events.Event], None],
     ) -> None:
         super().__init__()
-        self._container = container
-        self._network = RunNamespace()
-        self._connected_to: Namespace | None = None
-        self._probed = probed
-        self._backend: str | None = probed["backend"] if requested == backends.AUTO else requested
+        self._network = HeldNetwork(container)
+        self._choice = BackendChoice(requested, probed)
         self._record = record
         self._shaper: Shaper | None = None
         self._guests = Guests()
         self._profile: Profile | None = None  # of the device file
         self._devices = ShapedDevices()
         self._restorer = Restorer(self._devices, self._lock, record)
+        self._changes = LiveChanges(self._lock, self._devices, self._restorer)
         self.unshaped: str | None = None
         self.deviation = Deviation()
         self.joined = Joined()
@@ -71,7 +71,7 @@ class RunLinks(Locked):
     @property
     def backend(self) -> str | None:
         """The back end that shapes here; None if none does."""
-        return None if self.unshaped is not None else self._backend
+        return None if self.unshaped is not None else self._choice.likely
 
     @property
     def packets_wait_here(self) -> bool:
@@ -86,12 +86,12 @@ class RunLinks(Locked):
     @property
     def failure(self) -> str | None:
         """Why traffic no longer passes; None while it does."""
-        return self._container.failure() or (self._shaper.failure() if self._shaper is not None else None)
+        return self._network.failure or (self._shaper.failure() if self._shaper is not None else None)
 
     @property
     def has_lost_its_network(self) -> bool:
         """Whether the container that holds the run's network has ended."""
-        return self._container.failure() is not None
+        return self._network.failure is not None
 
     def covers(self, devices: Collection[str]) -> bool:
         """Whether all of these devices may send."""
@@ -100,7 +100,7 @@ class RunLinks(Locked):
     def choice(self, settings: RunSettings) -> str | None:
         """The back end that is to shape the links; None: none can."""
         try:
-            return self._choose(settings)[0]
+            return self._choice.of(settings)[0]
         except backends.UnshapableError:
             return None
 
@@ -117,7 +117,7 @@ class RunLinks(Locked):
             across: connects bridges to those of the same name on other lab hosts.
         """
         self.joined = joined
-        self._network.across = across
+        self._network.namespace.across = across
 
     @alone
     def apply(
@@ -135,13 +135,14 @@ class RunLinks(Locked):
             UnshapableError: no back end here can shape them, and ``allow_unshaped`` is not set.
             NoNetworkError: no container holds the run's network.
         """
-        backend, unshaped = self._choose(settings)
-        self._use_network(check)
+        backend, unshaped = self._choice.of(settings)
+        if self._network.use(check):
+            self.shaped.clear()
         profile = self.now(settings.links)
         before = None if self._shaper is None else self._shaper.requested
         if self._shaper is None:
-            kinds = [kind(self._probed) for kind in backends.load_all()]
-            self._shaper = Shaper(kinds, self._network, profile, backend)
+            kinds = [kind(self._choice.probed) for kind in backends.load_all()]
+            self._shaper = Shaper(kinds, self._network.namespace, profile, backend)
         else:
             self._shaper.set_profile(profile, backend)
         results = self._shaper.apply({name: netns.of_process(pid) for name, pid in running.items()}, check=check)
@@ -220,35 +221,7 @@ class RunLinks(Locked):
             self.deviation = update(self.deviation)
             if self._shaper is None or self._profile is None:
                 return dict
-            shaper, here = self._shaper, self._devices.where_they_were()
-            try:
-                change = shaper.begin_change(
-                    self.now(self._profile), here, self._devices.is_where_it_was, due_s, reads_back
-                )
-            except (OSError, programs.CommandError) as error:
-                raise LinkError(str(error)) from error
-            self._restorer.begin_change(change.devices)
-
-        def finish() -> dict[str, Result]:
-            wait_until(due_s)
-            with hurry():
-                seen = change.see()
-            with self._lock:
-                try:
-                    results = change.finish(seen)
-                    return {**results, **self._apply_again(shaper, results, here)}
-                except (OSError, programs.CommandError) as error:
-                    raise LinkError(str(error)) from error
-                finally:
-                    self._restorer.end_change(change.devices)
-
-        return finish
-
-    def _apply_again(self, shaper: Shaper, results: Mapping[str, Result], here: Mapping[str, str]) -> dict[str, Result]:
-        """Bring links into force that could not be changed in place, of devices that are still there."""
-        failed = [name for name, result in results.items() if result.failed is not None]
-        left = {name: here[name] for name in failed if self._devices.is_where_it_was(name, here[name])}
-        return shaper.apply(left) if left else {}
+            return self._changes.begin(self._shaper, self.now(self._profile), due_s, reads_back)
 
     def restore(self, running: Mapping[str, int]) -> dict[str, str]:
         """Put links that are in force, but that somebody else has changed, back in force.
@@ -348,29 +321,6 @@ class RunLinks(Locked):
         """Whether devices pass on what others send."""
         topology = None if self._profile is None else self._profile.topology
         return topology is not None and bool(topology.parents)
-
-    def _choose(self, settings: RunSettings) -> tuple[str | None, str | None]:
-        """The back end, or None and why nothing is shaped."""
-        try:
-            return backends.choose(settings.link_backend, settings.links, self._probed), None
-        except backends.UnshapableError as error:
-            if not settings.allow_unshaped:
-                raise
-            return None, str(error)
-
-    def _use_network(self, check: bool) -> None:
-        """Use the namespace as it was last found; if it is another one than before, no device is in it yet."""
-        namespace = self._container.namespace if self._container.failure() is None else None
-        if namespace is None and not check:
-            raise NoNetworkError(
-                f"container {self._container.name}, which holds the run's network, does not run",
-                hint="the network stage starts it (`up` again)",
-            )
-        # Check mode goes on without it: all devices are still to be connected.
-        self._network.path = None if namespace is None else namespace.path
-        if not check and namespace != self._connected_to:
-            self.shaped.clear()
-            self._connected_to = namespace
 
     def _remember(self, results: Mapping[str, Result], running: Mapping[str, int]) -> None:
         for name, result in results.items():

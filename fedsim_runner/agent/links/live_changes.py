@@ -1,0 +1,76 @@
+"""Changes of links that are in force, from the moment at which they are prepared until what became of them is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from threading import RLock
+
+from ..host import programs
+from .fan_out import hurry
+from .link_errors import LinkError
+from .profile import Profile
+from .protocol import wait_until
+from .restoring import Restorer
+from .results import Result
+from .shaped_devices import ShapedDevices
+from .shaper import Shaper
+
+
+class LiveChanges:
+    """Changes the links of one run.
+
+    Args:
+        lock: of the links.
+        devices: whose links are in force.
+        restorer: which leaves links alone while they change.
+    """
+
+    def __init__(self, lock: RLock, devices: ShapedDevices, restorer: Restorer) -> None:
+        self._lock = lock
+        self._devices = devices
+        self._restorer = restorer
+
+    def begin(
+        self, shaper: Shaper, profile: Profile, due_s: float, reads_back: bool
+    ) -> Callable[[], dict[str, Result]]:
+        """Prepare to have links be as a profile says; call it with the lock.
+
+        Args:
+            shaper: brought them into force.
+            profile: how they are to be.
+            due_s: when, on the monotonic clock.
+            reads_back: whether to look at what the kernel then has.
+
+        Returns:
+            What waits until then, and returns what was changed, by device.
+
+        Raises:
+            LinkError: the run's network is gone; also from what is returned.
+        """
+        here = self._devices.where_they_were()
+        try:
+            change = shaper.begin_change(profile, here, self._devices.is_where_it_was, due_s, reads_back)
+        except (OSError, programs.CommandError) as error:
+            raise LinkError(str(error)) from error
+        self._restorer.begin_change(change.devices)
+
+        def finish() -> dict[str, Result]:
+            wait_until(due_s)
+            with hurry():
+                seen = change.see()
+            with self._lock:
+                try:
+                    results = change.finish(seen)
+                    return {**results, **self._apply_again(shaper, results, here)}
+                except (OSError, programs.CommandError) as error:
+                    raise LinkError(str(error)) from error
+                finally:
+                    self._restorer.end_change(change.devices)
+
+        return finish
+
+    def _apply_again(self, shaper: Shaper, results: Mapping[str, Result], here: Mapping[str, str]) -> dict[str, Result]:
+        """Bring links into force that could not be changed in place, of devices that are still there."""
+        failed = [name for name, result in results.items() if result.failed is not None]
+        left = {name: here[name] for name in failed if self._devices.is_where_it_was(name, here[name])}
+        return shaper.apply(left) if left else {}
