@@ -32,7 +32,7 @@ from . import (
     models,
     own_workers,
     patches,
-    policies,
+    possible_policies,
     saved_model,
     scratch,
     target,
@@ -177,8 +177,8 @@ def _check(settings: LaunchSettings, role: str) -> None:
         expect_for_course(part, *places)
     if role == "server":
         expect_for_course("the global model's file", *saved_model.PLACES)
-    if role == "server" and policies.are_enabled(settings):
-        expect_for_course(policies.KEY, *policies.PLACES)
+    if role == "server" and possible_policies.are_enabled(settings):
+        expect_for_course(possible_policies.KEY, *possible_policies.PLACES)
     if role == "server" and settings.target is not None:
         expect_for_course(target.KEY, *target.PLACES)
 
@@ -278,7 +278,7 @@ def _server(
     if guarded:
         ServerDoor(server, shared, own)
     poll: Callable[[], None] = _do_nothing
-    if policies.are_enabled(settings):
+    if possible_policies.are_enabled(settings):
         active = Policies(server, gate, settings, shared)
         poll = active.drop_lost_clients
         if settings.on_client_failure == "continue":

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fedsim_runner.contract.participant_events import QuorumReached, Update
-from fedsim_runner.participant.federatedscope.policies import is_at
+from fedsim_runner.participant.federatedscope.losses import is_at
 from tests.unit.participant.federatedscope.helpers import CONTINUE, TorchCourse, accuracy, wait_until
 from tests.unit.participant.helpers import merged
 
