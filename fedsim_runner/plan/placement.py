@@ -13,6 +13,7 @@ from .addresses import choose_subnet
 from .approximate_links import describe_approximations, describe_edges, describe_refusals
 from .assignment import assign
 from .emulation import is_emulated, refuse_two_architectures
+from .file_place import place_of, place_of_device
 from .gpus import give_gpus
 from .host_load import describe_tightness, expected_load, refuse_too_little_memory, refuse_too_many
 from .model import PlacedDevice, Plan, group_by_host, time_scale_of
@@ -51,7 +52,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
     ordered_hosts = tuple(sorted((host for host in hosts if host.name in in_use), key=lambda host: host.name))
     by_name = {host.name: host for host in ordered_hosts}
     speeds = Speeds(by_name, assigned)
-    speeds.refuse_unmeasured(experiment.devices)
+    speeds.refuse_unmeasured(experiment)
     factor = _choose_cpu_factor(experiment, ordered_hosts, assigned, speeds)
     _refuse_factor(experiment, ordered_hosts, assigned, speeds, factor)
     subnet = choose_subnet(len(experiment.devices))
@@ -169,18 +170,24 @@ def _refuse_factor(
     problems = []
     smallest = min(experiment.devices, key=speeds.cpus)
     if speeds.cpus(smallest, factor) < LEAST_CPUS:
-        problems.append(_too_little(smallest, factor, experiment.devices, hosts, speeds))
+        own = experiment.cpu_factor is None or speeds.cpus(smallest) < LEAST_CPUS
+        place = place_of_device(experiment, smallest) if own else place_of(experiment, "cpu_factor")
+        problems.append(place + _too_little(smallest, factor, experiment.devices, hosts, speeds))
     has = {host.name: host.cpus for host in hosts}
     too_large = [device for device in experiment.devices if speeds.cpus(device, factor) > has[assigned[device.name]]]
     if too_large:
         device = too_large[0]
+        place = place_of_device(experiment, device)
+        if experiment.cpu_factor is not None:
+            place = place_of(experiment, "cpu_factor")
         problems.append(
-            f"device {device.name} ({device.type.name}) would get {speeds.cpus(device, factor):g} cpus, more than lab "
-            f"host {assigned[device.name]} has: set a smaller cpu_factor, or leave it out to have it computed"
+            f"{place}device {device.name} ({device.type.name}) would get {speeds.cpus(device, factor):g} cpus, more "
+            f"than lab host {assigned[device.name]} has: set a smaller cpu_factor, or leave it out to have it computed"
         )
     if experiment.time == "dilated":
+        place = place_of(experiment, "time")
         problems += [
-            f"{one.what}: dilated time at factor {factor:g} needs {one.hint}; time: real does not"
+            f"{place}{one.what}: dilated time at factor {factor:g} needs {one.hint}; time: real does not"
             for one in beyond_lab_hosts(experiment, factor)
         ]
     if problems:

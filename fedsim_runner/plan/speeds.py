@@ -11,8 +11,9 @@ from ..compute.references import REFERENCES, convert, reference_of_engine
 from ..compute.values import Share, Speed
 from ..contract.compute_threads import threads_for
 from ..lab.host import LabHost
-from ..spec.experiment import Device
+from ..spec.experiment import Device, Experiment
 from .emulation import is_emulated
+from .file_place import place_of_device
 from .names import join_names
 from .placement_error import PlacementError
 
@@ -60,26 +61,26 @@ class Speeds:
         """The processors of :meth:`share`."""
         return self.share(device, factor).cpus
 
-    def refuse_unmeasured(self, devices: Sequence[Device]) -> None:
+    def refuse_unmeasured(self, experiment: Experiment) -> None:
         """Refuse devices whose reference was not measured on their lab hosts.
 
         Raises:
             PlacementError: there are some; it names the command that measures.
         """
-        lacking: dict[tuple[str, str, str], list[str]] = {}
-        for device in devices:
+        lacking: dict[tuple[str, str, str], list[Device]] = {}
+        for device in experiment.devices:
             host = self._hosts[self._assigned[device.name]]
             reference = reference_of_engine(device.engine)
             if device.type.compute is None or reference is None or host.calibrations is None:
                 continue
             if reference.name not in host.calibrations and not is_emulated(device.type, host):
-                lacking.setdefault((host.name, device.engine, reference.name), []).append(device.name)
+                lacking.setdefault((host.name, device.engine, reference.name), []).append(device)
         if not lacking:
             return
         what = "; ".join(
-            f"{join_names(names)}: reference {reference} was not measured on lab host {host} "
-            f"({self._hosts[host].processor or 'its processor is unknown'})"
-            for (host, _, reference), names in lacking.items()
+            f"{place_of_device(experiment, these[0])}{join_names([one.name for one in these])}: reference {reference} "
+            f"was not measured on lab host {host} ({self._hosts[host].processor or 'its processor is unknown'})"
+            for (host, _, reference), these in lacking.items()
         )
         engines = ",".join(dict.fromkeys(engine for _, engine, _ in lacking))
         raise PlacementError(

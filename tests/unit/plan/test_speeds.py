@@ -71,7 +71,7 @@ def test_the_cpu_factor_slows_calibrated_devices_as_it_slows_others() -> None:
 def test_a_reference_that_nobody_measured_is_refused_with_the_command() -> None:
     bare = replace(FAST, calibrations={})
     with pytest.raises(
-        PlacementError, match=r"a: reference numpy-mlp was not measured on lab host fast \(fast\)"
+        PlacementError, match=r"^speeds\.yaml:6: a: reference numpy-mlp was not measured on lab host fast \(fast\)"
     ) as it:
         plan("  - {name: a, type: board, lab_host: fast}\n", (SLOW, bare))
     assert "`fedsim-provision calibrate --engine light`" in str(it.value)
@@ -79,10 +79,14 @@ def test_a_reference_that_nobody_measured_is_refused_with_the_command() -> None:
 
 def test_devices_that_no_quota_makes_are_named_and_who_takes_most() -> None:
     with pytest.raises(
-        PlacementError, match=r"a \(snail\) would get .*: this lab cannot emulate so slow a device; give"
+        PlacementError,
+        match=r"^speeds\.yaml:6: device a \(snail\) would get .*: this lab cannot emulate so slow",
     ):
         plan("  - {name: a, type: snail}\n")
-    with pytest.raises(PlacementError, match=r"ask for 5\.2 cpus \(rocket of type with-npu for 4\) and the lab has 8"):
+    with pytest.raises(
+        PlacementError,
+        match=r"^speeds\.yaml:\d+: device a .* ask for 5\.2 cpus \(rocket of type with-npu for 4\) and the lab has 8",
+    ):
         plan(
             "  - {name: rocket, type: with-npu, overrides: {cpus: 4}}\n  - {name: a, type: board}\n",
             more="cpu_factor: 0.0001\n",
@@ -90,7 +94,7 @@ def test_devices_that_no_quota_makes_are_named_and_who_takes_most() -> None:
 
 
 def test_a_device_that_is_too_fast_for_any_factor_is_refused() -> None:
-    with pytest.raises(PlacementError, match=r"would get 0 cpus, .*\(rocket of type with-npu for .*the lab has 8"):
+    with pytest.raises(PlacementError, match=r"^speeds\.yaml:5: .* would get 0 cpus, .*rocket .* the lab has 8"):
         plan("  - {name: rocket, type: with-npu}\n", tail=TAIL.replace("speed: 10,", "speed: 1000000,"))
 
 
