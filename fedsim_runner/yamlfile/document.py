@@ -8,7 +8,6 @@ become `Ambiguous` text: fine where text is expected, an error elsewhere.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ import yaml
 
 from .scalars import read_scalar
 from .spec_errors import PathPart, SpecError, SpecErrors, format_path
+from .syntax_hints import syntax_hint
 
 SIZE_MAX = 4 * 2**20
 DEPTH_MAX = 32
@@ -188,7 +188,7 @@ def parse(text: str, file: str, *, merges: bool = False) -> Document:
         if "nesting" in problem:
             # The scanner reads ahead of its events: since PyYAML 6.0.4 its own limit is reached before ours.
             raise SpecErrors([SpecError(file, line, column, "", f"nested deeper than {DEPTH_MAX} levels")]) from None
-        broken = SpecError(file, line, column, "", f"not YAML: {problem}", _syntax_hint(text, line))
+        broken = SpecError(file, line, column, "", f"not YAML: {problem}", syntax_hint(text, line))
         raise SpecErrors([*document.errors, broken]) from None
     except yaml.YAMLError as error:
         reason = getattr(error, "reason", None) or str(error)
@@ -206,16 +206,6 @@ def parse(text: str, file: str, *, merges: bool = False) -> Document:
 
 def _fail(file: str, message: str, hint: str | None = None, line: int = 0) -> NoReturn:
     raise SpecErrors([SpecError(file, line, 1 if line else 0, "", message, hint)])
-
-
-def _syntax_hint(text: str, line: int) -> str | None:
-    lines = text.splitlines()
-    around = lines[max(0, line - 2) : line]
-    if any("\t" in part[: len(part) - len(part.lstrip())] for part in around):
-        return "indent with spaces, not tabs"
-    if around and re.search(r":\s+[*&!%@`]", around[-1]):
-        return "put text that starts with a special character in quotes"
-    return None
 
 
 @dataclass(frozen=True)
