@@ -22,7 +22,8 @@ ROOT = 0xFFFFFFFF
 #: The delay of a root qdisc with one of these handles is changed all the time: it is the first number of its options,
 #: and this attribute of them. Neither counts as a change.
 MOVING_HANDLES, DELAY_ATTRIBUTE = range(0x10, 0x30), 10
-_MOVING_OPTIONS = 24  # bytes, of which the first four are the delay
+_NETEM_OPTIONS = 24  # bytes, of which the first four are the delay
+_SEED_ATTRIBUTE = 14  # of a netem's random numbers: Linux 6.6 and later draw one for each
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,15 @@ class QdiscCounters:
     backlog: int
 
 
-def raw_qdiscs(index: int) -> tuple[bytes, ...]:
-    """The qdiscs of an interface in the kernel's own form, without their counters: equal if nothing was changed."""
-    return all_raw_qdiscs().get(index, ())
+def raw_qdiscs(index: int, moved_delays: bool = False) -> tuple[bytes, ...]:
+    """The qdiscs of an interface in the kernel's own form, without their counters: equal if nothing was changed.
+
+    ``moved_delays``: with those that are changed all the time, as they are now.
+    """
+    return all_raw_qdiscs(moved_delays).get(index, ())
 
 
-def all_raw_qdiscs() -> dict[int, tuple[bytes, ...]]:
+def all_raw_qdiscs(moved_delays: bool = False) -> dict[int, tuple[bytes, ...]]:
     """The qdiscs of all interfaces, by the number of each, as :func:`raw_qdiscs`."""
     found: dict[int, tuple[bytes, ...]] = {}
     with netlink.open_channel() as channel:
@@ -48,8 +52,9 @@ def all_raw_qdiscs() -> dict[int, tuple[bytes, ...]]:
             _, owner, handle, parent, _ = _QDISC.unpack_from(reply)
             values = dict(netlink.attributes(reply[_QDISC.size :]))
             kind, options = values.get(_TCA_KIND, b""), values.get(_TCA_OPTIONS, b"")
-            if handle >> 16 in MOVING_HANDLES and parent == ROOT:
-                options = _without_delay(options)
+            if kind == b"netem\0":
+                moved = handle >> 16 in MOVING_HANDLES and parent == ROOT
+                options = _settings_of_netem(options, moved and not moved_delays)
             settings = kind + options
             if kind == b"prio\0":
                 settings += b"".join(_policers(channel, owner, handle))
@@ -121,7 +126,9 @@ def change_root_qdisc(channel: socket.socket, interface: str, kind: str, options
     netlink.ask(_NEWQDISC, 0, _QDISC.pack(0, index, 0, ROOT, 0) + named, channel)
 
 
-def _without_delay(options: bytes) -> bytes:
-    head, rest = options[4:_MOVING_OPTIONS], options[_MOVING_OPTIONS:]
-    kept = [netlink.attribute(kind, value) for kind, value in netlink.attributes(rest) if kind != DELAY_ATTRIBUTE]
-    return head + b"".join(kept)
+def _settings_of_netem(options: bytes, without_delay: bool) -> bytes:
+    """Its options without the seed, and without the delay."""
+    left_out = {_SEED_ATTRIBUTE, DELAY_ATTRIBUTE} if without_delay else {_SEED_ATTRIBUTE}
+    head, rest = options[:_NETEM_OPTIONS], options[_NETEM_OPTIONS:]
+    kept = [netlink.attribute(kind, value) for kind, value in netlink.attributes(rest) if kind not in left_out]
+    return (head[4:] if without_delay else head) + b"".join(kept)

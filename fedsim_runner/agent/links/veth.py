@@ -22,7 +22,7 @@ from .wiring import Interface, Neighbours, Wire
 
 PLUGGED, NEIGHBOURS, PORT, WAYS = "interface", "neighbours", "port", "ways"
 UP, DOWN = "up", "down"
-_MOST_SHOWN = 1000
+_MOST_ALIKE = 1000
 SEGMENTS = "frames in a packet"  # at most, on entering the qdisc of the device's interface; only 1 can be requested
 
 
@@ -52,7 +52,8 @@ class Veths:
         self._kinds = tuple(kinds)
         self._network = network
         self.wires: Mapping[str, Wire] = {}
-        self._shown: dict[tuple[bytes, ...], Qdisc | ForeignQdisc | None] = {}
+        self._shown: dict[str, tuple[tuple[bytes, ...], Qdisc | ForeignQdisc | None]] = {}  # of each device
+        self._alike: dict[tuple[bytes, ...], Qdisc | ForeignQdisc | None] = {}  # with delays that are moved
 
     def plan(self) -> dict[str, Settings]:
         """The settings that connect each device. Pure."""
@@ -63,7 +64,7 @@ class Veths:
 
     def read(self, namespaces: Mapping[str, str]) -> tuple[dict[str, Settings], Failures]:
         """Read the kernel's settings for each device; one that is not connected to the run's network has none."""
-        inside, failed = in_each(namespaces, lambda _: self._read_inside())
+        inside, failed = in_each(namespaces, self._read_inside)
         ends = self._network.ends()
         downs: Mapping[str, Qdisc | ForeignQdisc] = {}
         if ends:
@@ -181,7 +182,7 @@ class Veths:
         ]
         return {**failed, **self._network.batch(lines)}
 
-    def _read_inside(self) -> _Inside:
+    def _read_inside(self, name: str) -> _Inside:
         interface = rtnetlink.find_interface(INTERFACE)
         if interface is None:
             return _Inside(None)
@@ -189,22 +190,31 @@ class Veths:
             interface,
             tuple(rtnetlink.addresses(interface.index)),
             rtnetlink.permanent_neighbours(interface.index),
-            self._read_up(interface.index),
+            self._read_up(name, interface.index),
             routing.read_ways(interface.index),
         )
 
-    def _read_up(self, index: int) -> Qdisc | ForeignQdisc | None:
-        """The qdisc on the device's interface. ``tc`` explains it only if no device had the same in the kernel's form.
+    def _read_up(self, name: str, index: int) -> Qdisc | ForeignQdisc | None:
+        """The qdisc on the device's interface. ``tc`` explains it only if the kernel's own form is a new one.
 
         A program for each of hundreds of devices would take most of the time of reading their links.
         """
         raw = kernel_qdiscs.raw_qdiscs(index)
-        if raw in (shown := self._shown):
-            return shown[raw]
+        shown = self._shown.get(name)
+        if shown is None or shown[0] != raw:
+            shown = self._shown[name] = raw, self._explain(index)
+        return shown[1]
+
+    def _explain(self, index: int) -> Qdisc | ForeignQdisc | None:
+        """The qdisc on a device's interface, as that of another device that is alike, or from ``tc``."""
+        alike = self._alike  # other threads take another one's place
+        now = kernel_qdiscs.raw_qdiscs(index, moved_delays=True)
+        if now in alike:
+            return alike[now]
         entries = [{**entry, "dev": INTERFACE} for entry in read_qdiscs(INTERFACE)]
         qdisc = parse_qdiscs(entries, self._kinds).get(INTERFACE)
-        # Links that follow a trace have ever new ones. Other threads may be reading the one before.
-        self._shown = {**(shown if len(shown) < _MOST_SHOWN else {}), raw: qdisc}
+        if kernel_qdiscs.raw_qdiscs(index, moved_delays=True) == now:  # else its delay was moved in between
+            self._alike = {**(alike if len(alike) < _MOST_ALIKE else {}), now: qdisc}  # traces have ever new ones
         return qdisc
 
     def _add_pairs(self, names: Collection[str], namespaces: Mapping[str, str]) -> Failures:

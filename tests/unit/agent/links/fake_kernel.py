@@ -277,12 +277,12 @@ class FakeKernel:
             entry = found["below"][f"{parent >> 16:x}:{parent & 0xFFFF:x}"]
         return entry
 
-    def raw_qdiscs(self, index: int) -> tuple[bytes, ...]:
+    def raw_qdiscs(self, index: int, moved_delays: bool = False) -> tuple[bytes, ...]:
         where = next(where for where, link in self.links.items() if link.index == index)
         found = self.qdiscs.get(where)
         return () if found is None else (json.dumps(found).encode(),)
 
-    def all_raw_qdiscs(self) -> dict[int, tuple[bytes, ...]]:
+    def all_raw_qdiscs(self, moved_delays: bool = False) -> dict[int, tuple[bytes, ...]]:
         indexes = [link.index for (where, _), link in self.links.items() if where == self.here]
         return {index: self.raw_qdiscs(index) for index in indexes}
 
