@@ -30,6 +30,7 @@ class RunSettings:
     ``lab``: the lab hosts whose agents talk to each other; None: the run has one. ``elsewhere``: the devices on other
     lab hosts, and which those are. ``everyone``: the roles of all participants of the run, the server first.
     ``timing_s``: so long before the gate opens, devices time their reference steps.
+    ``answers_s``: by client, seconds after which it or the server answers at the latest, with links as the gate opens.
     ``answer_s``: seconds after which the slowest client, or the server to it, answers at the latest, as links allow.
     ``time_scale``: how device time and wall time are related; all other values are of wall time.
     """
@@ -60,6 +61,7 @@ class RunSettings:
     everyone: Mapping[str, Role] = field(default_factory=dict)
     time_scale: TimeScale = REAL_TIME
     timing_s: float = 0.0
+    answers_s: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def lab_silence_s(self) -> float:
@@ -98,6 +100,7 @@ def read_run_settings(path: Path) -> RunSettings:
     answers = {name: slowest(links) for name, links in possible.items()}
     server = found.course.server
     routes = routes_to_server(server, answers, found.topology) if server in answers else {}
+    routes_now = routes_to_server(server, planned, found.topology) if server in planned else {}
     links = [_link(device.name, device.address, device.link) for device in found.devices]
     peers = [_link(peer.device, address, peer.link) for address, peer in found.peers.items()]
     return RunSettings(
@@ -139,6 +142,7 @@ def read_run_settings(path: Path) -> RunSettings:
         {server: "server", **dict.fromkeys(found.clients, "client")},
         found.time_scale,
         found.timing_s,
+        {name: answer_s(route, found.time_scale) for name, route in routes_now.items()},
     )
 
 

@@ -66,7 +66,8 @@ def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderR
     """
     stamp_path = target / f"{device_file['lab_host']}{STAMP}"
     names = [device["name"] for device in device_file["devices"]]
-    fingerprints = {"shards": data_fingerprint(device_file), "settings": _settings_fingerprint(device_file)}
+    launched = {name: settings.as_text() for name, settings in launch_settings(device_file).items()}
+    fingerprints = {"shards": data_fingerprint(device_file), "settings": _settings_fingerprint(device_file, launched)}
     written_stamp = _read_stamp(stamp_path)
     found = _digests(target, written_stamp.get("files", {}))
     table = _table_of(target, fingerprints["shards"])
@@ -79,10 +80,9 @@ def render_participants(device_file: Mapping[str, Any], target: Path) -> RenderR
         (target / name).mkdir(mode=PRIVATE, exist_ok=True)
     table = _provide_shards(device_file, target, names, table)
     written = [f"{name}/{SHARD}" for name in names]
-    answers = answer_times(device_file)
     for device in device_file["devices"]:
         texts = dict(engine(device["engine"]).files(effective_config(device_file, device)))
-        texts[LAUNCHER] = launch_settings(device_file, device, answers[device["name"]]).as_text()
+        texts[LAUNCHER] = launched[device["name"]]
         for name, text in texts.items():
             (target / device["name"] / name).write_text(text, encoding="utf-8")
             written.append(f"{device['name']}/{name}")
@@ -135,19 +135,24 @@ def _links(device: Mapping[str, Any], tracks: Mapping[str, Track]) -> list[Links
     return links_of(load(Links, device["link"]), None if variation is None else load(Variation, variation), tracks)
 
 
-def launch_settings(device_file: Mapping[str, Any], device: Mapping[str, Any], answer: int) -> LaunchSettings:
-    """What the launcher of one participant is given besides FederatedScope's own configuration.
-
-    ``answer``: the device's entry of :func:`answer_times`.
-    """
-    return LaunchSettings.of(
-        load(Device, device),
-        load(CourseSettings, device_file["course"]),
-        load(FederatedScopeSettings, device_file["federatedscope"]),
-        has_absences(_timeline(device_file)),
-        answer,
-        device_file.get("time_factor", 1.0),
-    )
+def launch_settings(device_file: Mapping[str, Any]) -> dict[str, LaunchSettings]:
+    """What the launcher of each participant is given besides FederatedScope's own configuration, by device."""
+    timeline, answers = _timeline(device_file), answer_times(device_file)
+    course = load(CourseSettings, device_file["course"])
+    federatedscope = load(FederatedScopeSettings, device_file["federatedscope"])
+    goes_offline, is_parted = has_absences(timeline), any(entry.action == "partition" for entry in timeline)
+    return {
+        device["name"]: LaunchSettings.of(
+            load(Device, device),
+            course,
+            federatedscope,
+            goes_offline,
+            answers[device["name"]],
+            device_file.get("time_factor", 1.0),
+            is_parted,
+        )
+        for device in device_file["devices"]
+    }
 
 
 def _timeline(device_file: Mapping[str, Any]) -> list[TimelineEntry]:
@@ -279,11 +284,15 @@ def _good_shards(participants: Path, fingerprint: str, arrays_only: bool) -> set
     return {name for name in good if not (arrays_only and holds_object(participants / name / SHARD))}
 
 
-def _settings_fingerprint(device_file: Mapping[str, Any]) -> str:
+def _settings_fingerprint(device_file: Mapping[str, Any], launched: Mapping[str, str]) -> str:
     keys = ("name", "role", "index", "engine", "config")
     devices = [{key: device[key] for key in keys} for device in device_file["devices"]]
-    inputs = {"course": device_file["course"], "federatedscope": device_file["federatedscope"], "devices": devices,
-              "answers": answer_times(device_file), "time_factor": device_file.get("time_factor", 1.0)}  # fmt: skip
+    inputs = {
+        "course": device_file["course"],
+        "federatedscope": device_file["federatedscope"],
+        "devices": devices,
+        "launched": launched,
+    }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 

@@ -39,16 +39,31 @@ def describe_timeline(experiment: Experiment, scale: TimeScale = REAL_TIME) -> I
                 f"event {entry.number} ({describe_time(entry)}) kills {join_names(clients)}: with on_client_failure: "
                 "abort that ends the course"
             )
-        undone = _SILENT.get(entry.action or "")
         patience = experiment.course.silence_timeout_s
-        if undone is None or any(one.action == undone and set(one.devices) & set(clients) for one in events):
+        if entry.action not in _SILENT:
             continue
-        if entry.duration_s is None or entry.duration_s >= patience:
-            lasts = "until the end" if entry.duration_s is None else f"for {entry.duration_s:g} s"
+        lasts = {name: _lasts_s(entry, name, events) for name in clients}
+        silent = [name for name in clients if lasts[name] >= patience]
+        if silent:
+            longest = max(lasts[name] for name in silent)
+            shown = "until the end" if longest == math.inf else f"for {longest:g} s"
             yield (
-                f"event {entry.number} ({entry.action} {lasts}): clients are given up after {patience:g} s of silence "
-                "(course.silence_timeout)"
+                f"event {entry.number} ({entry.action} {shown}): {join_names(silent)} will be given up after "
+                f"{patience:g} s of silence (course.silence_timeout)"
             )
+
+
+def _lasts_s(entry: TimelineEntry, name: str, events: Sequence[TimelineEntry]) -> float:
+    """For how long such an action holds for a device, in seconds; 0 if that depends on how the course goes."""
+    own = math.inf if entry.duration_s is None else entry.duration_s
+    undone = _SILENT[entry.action or ""]
+    for one in events:
+        if one.action == undone and name in one.devices:
+            if one.at_s is None or entry.at_s is None:
+                return 0.0
+            if one.at_s > entry.at_s:
+                own = min(own, one.at_s - entry.at_s)
+    return own
 
 
 def refuse_unseen(timeline: Sequence[TimelineEntry], placed: Sequence[PlacedDevice], server: str) -> None:

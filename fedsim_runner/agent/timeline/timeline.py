@@ -102,7 +102,7 @@ class Timeline:
         self._joining: set[str] = set()  # devices of this lab host that have yet to join
         self._joined_at: dict[str, float] = {}  # of those that have just done it, on the monotonic clock
         self._time_scale = REAL_TIME
-        self._joining_s = JOINING_S
+        self._joining_s: Mapping[str, float] = {}
         self._unix_s = 0.0  # the difference between the two clocks
         self._thread: threading.Thread | None = None
         self._background: Background | None = None
@@ -158,7 +158,8 @@ class Timeline:
         self._planned = {one.device: Links(one.up, one.down) for one in settings.links.all_devices}
         self._server = settings.links.server
         self._time_scale = settings.time_scale
-        self._joining_s = settings.time_scale.to_wall(JOINING_S) + 2 * settings.answer_s
+        joining_s, answers_s = settings.time_scale.to_wall(JOINING_S), settings.answers_s
+        self._joining_s = {name: joining_s + 2 * answers_s.get(name, 0) for name in self._here}
 
     # -- what others ask ----------------------------------------------------------------------------------------------
 
@@ -214,7 +215,7 @@ class Timeline:
         for name in self._joining:
             if name not in self._joined_at and course.has_joined(name):
                 self._joined_at[name] = now
-        over = {name for name in self._joining if now - self._joined_at.get(name, now) >= self._joining_s}
+        over = {name for name in self._joining if now - self._joined_at.get(name, now) >= self._joining_s[name]}
         if not over:
             return
         with self._changed:

@@ -206,6 +206,7 @@ def _load_participant(tree: Any, gate: Path, settings: LaunchSettings, reporter:
         reporter,
         partial(_give_up, reporter),
         answer_s=settings.answer_s,
+        parted_s=settings.parted_s,
         scale=settings.time_scale,
     )
     data.register_npz_loader()

@@ -60,7 +60,8 @@ class Delivery:
     def deliver(self, communication: Any, address: str, message: Any, retry_s: float) -> None:
         """Deliver ``message`` (FederatedScope's, or an :class:`Outgoing`) to ``address``; blocks until it has arrived.
 
-        A peer that cannot be reached for ``retry_s``, or refuses the message, is passed to ``shared.unreachable``.
+        A peer that cannot be reached for ``retry_s``, or for as long as events may keep it out of reach, or that
+        refuses the message, is passed to ``shared.unreachable``.
         Nothing is sent, or noted as sent, to a peer that has been given up.
         """
         outgoing = message if isinstance(message, Outgoing) else Outgoing(message)
@@ -87,7 +88,7 @@ class Delivery:
         metadata = self._marks.next()
         pause_s, failing_since = FIRST_PAUSE_S, None
         scale = self._shared.scale
-        retry_s = connect_s(retry_s, self._shared.answer_s, scale)
+        retry_s = max(connect_s(retry_s, self._shared.answer_s, scale), self._shared.parted_s)
         cut = None if outgoing.msg_type in JOINING else self._shared.cut
         while not gone.is_set():
             if cut is not None and cut.is_cut(address):

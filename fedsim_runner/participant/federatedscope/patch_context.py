@@ -25,6 +25,7 @@ class PatchContext:
     ``forget``: called with the address of a peer that gets no more messages: drops what waits for it.
     ``renew``: called with the address of a peer that was started anew: drops what waits for it, and its connection.
     ``answer_s``: seconds after which the slowest peer answers at the latest, because of its link.
+    ``parted_s``: for so long a peer may be out of reach, and is back then.
     ``scale``: what time limits of the patches are by the clock.
     ``flush``: called at the end of the course: sends all messages, and calls its argument while it waits.
     """
@@ -34,6 +35,7 @@ class PatchContext:
     unreachable: Callable[[int, str, str], None]
     accept: Callable[[Any, str], bool] | None = None
     answer_s: float = 0.0
+    parted_s: float = 0.0
     scale: TimeScale = REAL_TIME
     cut: CutConnections | None = None
     forget: list[Callable[[str], None]] = field(default_factory=list)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from fedsim_runner.contract.participant_events import Finished, Joined
-from fedsim_runner.contract.time_scale import REAL_TIME, TimeScale
+from fedsim_runner.contract.records import LaunchSettings
 
 from ..absences import Absences
 from ..activity import Activity
@@ -30,8 +30,7 @@ class Client:
     """One client of one course; message handlers as FederatedScope's ``core/workers/client.py``.
 
     Args:
-        answer_s: seconds after which the server answers at the latest, because of the links.
-        scale: what time limits are by the clock.
+        policy: says how long it waits for the server.
         absences: who is offline; None: nobody ever is.
     """
 
@@ -41,14 +40,13 @@ class Client:
         shard: Shard,
         log: RunLog,
         activity: Activity,
-        answer_s: float = 0.0,
-        scale: TimeScale = REAL_TIME,
+        policy: LaunchSettings,
         absences: Absences | None = None,
     ) -> None:
         self._settings = settings
         self._log = log
         self._activity = activity
-        self._answer_s = answer_s
+        self._answer_s = policy.answer_s
         self._absences = absences
         self._has_joined = False
         self._trainer = Trainer(settings, shard)
@@ -61,8 +59,9 @@ class Client:
             activity,
             poll=self._poll if absences is not None else None,
             accept=self._is_from_server,
-            answer_s=answer_s,
-            scale=scale,
+            answer_s=policy.answer_s,
+            scale=policy.time_scale,
+            parted_s=policy.parted_s,
         )
         self._transport.add_peer(SERVER, f"{settings.server_host}:{settings.server_port}")
         log.listening(f"Client: Listen to {settings.client_host}:{settings.client_port}...")

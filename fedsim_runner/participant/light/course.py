@@ -44,7 +44,7 @@ def load(config: Path, gate: Path | None, reporter: Reporter) -> Callable[[], No
         participant = (
             Server(settings, shard, log, activity, policy, gate)
             if settings.role == "server"
-            else Client(settings, shard, log, activity, policy.answer_s, policy.time_scale, absences)
+            else Client(settings, shard, log, activity, policy, absences)
         )
 
     def take_part() -> None:

@@ -91,6 +91,7 @@ class Server:
             limit_bytes=min(LIMIT_BYTES, _OTHER_BYTES + _BYTES_PER_PARAMETER * size),
             answer_s=policy.answer_s,
             scale=policy.time_scale,
+            parted_s=policy.parted_s,
         )
         self._asking = Asking(self._transport, self._roster, log, activity, policy, settings.seed, self._failed)
         log.listening(f"Server: Listen to {settings.server_host}:{settings.server_port}...")

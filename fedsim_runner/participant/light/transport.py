@@ -120,6 +120,7 @@ class Transport:
         limit_bytes: the largest message that is taken.
         answer_s: seconds after which the slowest peer answers at the latest, because of its link.
         scale: what this module's times are by the clock, but for the polls.
+        parted_s: for so long a peer may be out of reach, and is back then.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class Transport:
         limit_bytes: int = LIMIT_BYTES,
         answer_s: float = 0.0,
         scale: TimeScale = REAL_TIME,
+        parted_s: float = 0.0,
     ) -> None:
         self._events: queue.SimpleQueue[Arrived | _Sent | _Unwritable] = queue.SimpleQueue()
         self._kept: deque[Arrived] = deque()  # arrived and not requested yet
@@ -142,6 +144,7 @@ class Transport:
         self._channel_options = [*_CHANNEL_OPTIONS, *connecting_options(CONNECT_S, answer_s, scale)]
         self._wall_s = scale.to_wall
         self._patience_s = connect_s(0.0, answer_s)  # for what a peer with a usual link does at once
+        self._retry_s = max(self._wall_s(RETRY_S), parted_s) + self._patience_s
         self._marks = Marks()
         self.sent_bytes = 0  # of messages, without the overhead of gRPC and TCP
         self.received_bytes = 0
@@ -202,7 +205,7 @@ class Transport:
         """Wait for the next message as long as ``peers`` are reachable; ``note`` is logged once.
 
         Raises:
-            ParticipantError: one of ``peers`` has refused connections for ``RETRY_S``; the text names it.
+            ParticipantError: one of ``peers`` could not be connected to for ``RETRY_S``, or longer; the text names it.
         """
         message = None
         while message is None:
@@ -373,7 +376,7 @@ class Transport:
             now = time.monotonic()
             if event.code is grpc.StatusCode.UNAVAILABLE and (outgoing.give_up is None or now <= outgoing.give_up):
                 if outgoing.give_up is None:  # counted from the first refusal: the call may have lasted long
-                    outgoing.give_up = now + self._wall_s(RETRY_S) + self._patience_s
+                    outgoing.give_up = now + self._retry_s
                     logger.warning(f"{self.names([number])} does not answer, trying again")
                 peer.retry_at = now + self._wall_s(AGAIN_S)
                 return
@@ -392,7 +395,7 @@ class Transport:
             if peer in self._peers and self._peers[peer].is_offline:
                 continue
             refusal = self._refusals.get(peer)
-            if refusal is not None and time.monotonic() - refusal.since >= self._wall_s(RETRY_S) + self._patience_s:
+            if refusal is not None and time.monotonic() - refusal.since >= self._retry_s:
                 self._on_failure(peer, f"{self.names([peer])} is gone: {refusal.details}")
             elif peer in self._peers:
                 self._probe(peer)

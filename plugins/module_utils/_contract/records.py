@@ -31,6 +31,7 @@ class LaunchSettings:
         goes_offline: whether devices may go offline, and be back, during the course.
         patches_off: names of FederatedScope's patches that are not applied.
         answer_s: seconds after which the slowest of its peers answers at the latest, because of their links; 0 below 1.
+        parted_s: for so long events may keep a peer out of reach, and nobody is informed; 0: they never do.
         reference: the step of which it times parts before the gate opens; None: it times none.
         reference_parts: to how many of them a step is equal.
         time_factor: device seconds in a wall second; the other times here are wall time.
@@ -48,6 +49,7 @@ class LaunchSettings:
     goes_offline: bool = False
     patches_off: tuple[str, ...] = ()
     answer_s: int = 0
+    parted_s: float = 0.0
     reference: str | None = None
     reference_parts: float = 1.0
     time_factor: float = 1.0
@@ -66,6 +68,7 @@ class LaunchSettings:
         goes_offline: bool = False,
         answer_s: int = 0,
         time_factor: float = 1.0,
+        is_parted: bool = False,
     ) -> LaunchSettings:
         """Return the settings of one device."""
         compute = device.compute
@@ -81,6 +84,7 @@ class LaunchSettings:
             goes_offline=goes_offline,
             patches_off=federatedscope.patches_off,
             answer_s=answer_s,
+            parted_s=course.silence_timeout_s if is_parted else 0.0,
             reference=None if compute is None or compute.parts is None else compute.reference,
             reference_parts=1.0 if compute is None or compute.parts is None else compute.parts,
             time_factor=time_factor,

@@ -76,6 +76,19 @@ def test_participants_are_told_of_slow_links_only(device_file: dict[str, Any], t
     assert set(found.values()) == {0}
 
 
+def test_who_may_be_in_a_partition_is_tried_for_as_long_as_silence_is_borne(
+    device_file: dict[str, Any], tmp_path: Path
+) -> None:
+    def parted() -> set[float]:
+        render_participants(device_file, tmp_path)
+        return {json.loads(path.read_text(encoding="utf-8"))["parted_s"] for path in tmp_path.glob("*/launcher.json")}
+
+    assert parted() == {0.0}
+    (client, *_) = device_file["clients"]
+    device_file["timeline"] = [{"number": 1, "devices": [client], "at_s": 5.0, "action": "partition"}]
+    assert parted() == {device_file["course"]["silence_timeout_s"]}
+
+
 def test_a_link_that_an_event_makes_slow_counts_as_slow(device_file: dict[str, Any], tmp_path: Path) -> None:
     before = answer_times(device_file)
     name = next(device["name"] for device in device_file["devices"] if device["role"] == "client")
@@ -90,7 +103,7 @@ def test_a_link_that_an_event_makes_slow_counts_as_slow(device_file: dict[str, A
         ((back,), True),
     ):
         file = {**device_file, "timeline": dump(timeline)}
-        assert launch_settings(file, device_file["devices"][0], 0).goes_offline is offline
+        assert {one.goes_offline for one in launch_settings(file).values()} == {offline}
     assert set(before.values()) == {0}
     assert after[name] == after["server"] >= 5 and sum(after.values()) == 2 * after[name]
 

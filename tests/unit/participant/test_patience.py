@@ -13,6 +13,7 @@ import pytest
 
 from fedsim_runner.contract.time_scale import TimeScale
 from fedsim_runner.participant.activity import Activity
+from fedsim_runner.participant.light import transport
 from fedsim_runner.participant.light.transport import Transport
 from fedsim_runner.participant.light.wire import Message
 from fedsim_runner.participant.patience import connecting_options
@@ -61,10 +62,36 @@ def test_a_peer_behind_a_slow_link_is_reached(tmp_path: Path) -> None:
             sender.send(Message("join_in", -1, [0], 0, {"host": LOOPBACK, "port": ports[0]}), first_contact=True)
             assert receiver.wait([], str).msg_type == "join_in"
     finally:
-        for transport in (sender, receiver):
-            transport.close()
+        for one in (sender, receiver):
+            one.close()
     # The settings of the connection, the message, and the answer to it: the first attempt to connect has succeeded.
     assert time.monotonic() - begun < 5 * ONE_WAY_S
+
+
+@pytest.mark.course
+@pytest.mark.parametrize("parted_s", [0.0, 20.0])
+def test_a_peer_that_events_keep_out_of_reach_is_tried_for_longer(
+    parted_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "RETRY_S", 0.2)
+    ports, failed = free_ports(2), []
+    sender = Transport(
+        LOOPBACK, ports[0], Activity(tmp_path), lambda peer, reason: failed.append(reason), parted_s=parted_s
+    )
+    made = [sender]
+    back = threading.Timer(1.0, lambda: made.append(Transport(LOOPBACK, ports[1], Activity(tmp_path))))
+    try:
+        sender.add_peer(0, f"{LOOPBACK}:{ports[1]}")
+        sender.post(Message("join_in", -1, [0], 0, {"host": LOOPBACK, "port": ports[0]}))
+        back.start()
+        sender.flush()
+        assert bool(failed) == (parted_s == 0.0)
+        back.join()
+        assert parted_s == 0.0 or made[1].wait([], str).msg_type == "join_in"
+    finally:
+        back.join()
+        for one in made:
+            one.close()
 
 
 def test_in_dilated_time_all_but_the_links_takes_longer() -> None:

@@ -38,10 +38,18 @@ def test_a_kill_that_ends_the_course_is_named() -> None:
 def test_silence_that_costs_clients_is_named() -> None:
     freeze = replace(KILL, action="freeze")
     (note,) = notes(freeze)
-    assert note == "event 1 (freeze until the end): clients are given up after 60 s of silence (course.silence_timeout)"
+    assert note == (
+        "event 1 (freeze until the end): phone-1 will be given up after 60 s of silence (course.silence_timeout)"
+    )
     assert notes(replace(freeze, duration_s=60)) == [note.replace("until the end", "for 60 s")]
     assert notes(replace(freeze, duration_s=59)) == []
-    assert notes(freeze, replace(KILL, number=2, at_s=20, action="thaw")) == []
+    assert notes(freeze, replace(KILL, number=2, at_s=69, action="thaw")) == []
+    assert notes(freeze, replace(KILL, number=2, at_s=70, action="thaw")) == [note.replace("until the end", "for 60 s")]
+    assert notes(freeze, replace(KILL, number=2, at_s=None, round=3, action="thaw")) == []
+    both = replace(freeze, action="partition", devices=("phone-1", "phone-2"))
+    healed = replace(KILL, number=2, at_s=20, action="heal")
+    (other,) = notes(both, healed)
+    assert other.startswith("event 1 (partition until the end): phone-2 will be given up"), "phone-1 is healed"
     assert notes(replace(freeze, devices=("server",))) == []
 
 

@@ -196,6 +196,7 @@ def test_slow_links_are_no_silence(tmp_path: Path) -> None:
         (tmp_path / "devices" / one.name / "out").mkdir(parents=True)
     settings = read_run_settings(tmp_path / "device_file.json")
     assert settings.answer_s == 10
+    assert settings.answers_s == {"pi-1": 0, "far": 10}
     watch = Watch(StateFolder(tmp_path), settings, lambda event: None)
     watch.begin()
     supervisor = watch.supervisor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,13 +102,19 @@ class Bench:
         self.course = Course()
         self.timelines: list[Timeline] = []
 
-    def follow(self, *entries: TimelineEntry, ago_s: float = 0.0, resume: bool = False) -> Timeline:
+    def follow(
+        self,
+        *entries: TimelineEntry,
+        ago_s: float = 0.0,
+        resume: bool = False,
+        answers_s: Mapping[str, int] | None = None,
+    ) -> Timeline:
         parts: Any = self.links, self.devices
         made = Timeline(
             *parts, self.path, self.record, lambda names: self.announced.append(set(names)), lambda: self.lost
         )
         self.timelines.append(made)
-        settings = replace(self.settings, timeline=entries)
+        settings = replace(self.settings, timeline=entries, answers_s=answers_s or {})
         if resume:
             made.resume(settings)
         made.open(time.time() - ago_s, settings, self.course)
@@ -195,6 +201,18 @@ def test_a_link_is_cut_once_its_device_has_joined(bench: Bench, monkeypatch: pyt
     time.sleep(0.25)
     followed.look(bench.course)
     assert bench.links.deviation.offline == {PHONE, PI}
+
+
+def test_joining_takes_as_long_as_the_devices_own_link(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timeline, "JOINING_S", 0.1)
+    bench.course.states |= {PI: "ready", PHONE: "ready"}
+    followed = bench.follow(at(0.0, action="offline", devices=(PI, PHONE)), answers_s={PI: 30})
+    bench.said(1)
+    bench.course.states |= {PI: "joined", PHONE: "joined"}
+    followed.look(bench.course)
+    time.sleep(0.15)
+    followed.look(bench.course)
+    assert bench.links.deviation.offline == {PHONE}
 
 
 def test_a_device_that_is_online_again_before_it_has_joined_is_never_cut(bench: Bench) -> None:
