@@ -49,12 +49,18 @@ def behind_a_jump_host(lab: Lab, folder: Path) -> Path:
 
 
 class ControlNode:
-    """The command on the control node of a lab, in a folder of its own."""
+    """The command on the control node of a lab, in a folder of its own.
 
-    def __init__(self, lab: Lab, folder: Path) -> None:
+    Args:
+        lab: the lab.
+        folder: an empty one.
+        inventory: of all that it uses; a run on fewer lab hosts names another one.
+    """
+
+    def __init__(self, lab: Lab, folder: Path, inventory: Path) -> None:
         self.lab = lab
         self.folder = folder
-        self.on_the_lab = ("-i", str(behind_a_jump_host(lab, folder)))
+        self.on_the_lab = ("-i", str(inventory))
         self._environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state")}
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
@@ -104,7 +110,8 @@ class ControlNode:
 @pytest.fixture(scope="module")
 def control(three_lab_hosts: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlNode]:
     """A control node with the quickstart's testbed up on the lab, waiting at the gate."""
-    node = ControlNode(three_lab_hosts, tmp_path_factory.mktemp("control"))
+    folder = tmp_path_factory.mktemp("control")
+    node = ControlNode(three_lab_hosts, folder, behind_a_jump_host(three_lab_hosts, folder))
     try:
         node.call("up", str(spec()), "--run", RUN, *node.on_the_lab)
         yield node
@@ -134,6 +141,7 @@ def test_every_verb_works_on_a_run_over_three_lab_hosts(control: ControlNode) ->
     for device in sorted(DEVICES):
         assert control.call("exec", RUN, device, "--", "hostname").strip() == device
     assert all(device in control.call("status", RUN) for device in DEVICES)
+    assert RUN in control.call("status", "--all", *control.on_the_lab)
     control.call("verify", RUN, right=(0, LINKS_OUT))
     measured = {(row["device"], row["direction"]) for row in control.rows("links.csv")}
     assert measured == {(device, direction) for device in DEVICES for direction in ("up", "down")}
@@ -160,7 +168,7 @@ def test_every_verb_works_on_a_run_over_three_lab_hosts(control: ControlNode) ->
     the_tables_are_full(control, placed)
     control.call("collect", RUN)
     assert {folder.name for folder in (control.folder / f"runs/{RUN}/collected").iterdir()} == DEVICES
-    control.call("down", RUN)
+    control.call("down", "--all", *control.on_the_lab)
     assert control.left_over(RUN) == []
     # Twice is safe.
     control.call("down", RUN)
@@ -193,8 +201,11 @@ def the_tables_are_full(control: ControlNode, placed: dict[str, str]) -> None:
 @pytest.mark.timeout(900)
 def test_a_run_on_a_lab_is_repeated_from_its_folder(control: ControlNode) -> None:
     before = time.time()
-    control.call("rerun", RUN)
+    # It was removed, and with that where it was is forgotten.
+    control.call("rerun", RUN, *control.on_the_lab)
     repeated = [folder for folder in (control.folder / "runs").iterdir() if folder.stat().st_mtime > before]
     [again] = [folder.name for folder in repeated if folder.name != RUN and (folder / "report.json").exists()]
     assert control.report(again)["status"] == "finished"
+    placed = [{row["device"]: row["lab_host"] for row in control.rows("devices.csv", run)} for run in (RUN, again)]
+    assert placed[1] == placed[0]
     assert control.left_over(again) == []

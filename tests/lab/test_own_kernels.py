@@ -1,6 +1,7 @@
-"""Courses on lab hosts with kernels of their own, which have netem: alone, and beside one that has none.
+"""Courses on lab hosts with kernels of their own: alone, and beside one that has none.
 
-``make lab`` runs these, and ``make test`` does not: images are built once and sent to two slow lab hosts.
+They have netem, and clocks of their own, which are seconds apart. ``make lab`` runs these, and ``make test`` does not:
+images are built once and sent to two slow lab hosts.
 """
 
 from __future__ import annotations
@@ -8,10 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 import yaml
 
+from fedsim_runner import api
+from fedsim_runner.contract.events import ClockMeasured, parse_line
 from tests.lab.lab_hosts import lab as labs
 from tests.lab.lab_hosts import own_kernel
 from tests.lab.lab_hosts.lab import Lab
@@ -44,19 +48,25 @@ def once():
     return time.perf_counter() - begun
 print(min(once() for _ in range(8)))
 """
+#: By how many seconds clocks are wrong. lab1's is that of this machine.
+AHEAD_S = {"lab2": 20.0, "lab3": -20.0}
+#: Half of what the least of them is apart: no slow lab host is taken for a wrong clock.
+ABOUT_S = 10.0
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Mapping[str, str]]]:
-    """``lab1`` in a container, with this machine's kernel, ``lab2`` and ``lab3`` with their own."""
+    """``lab1`` in a container, with this machine's kernel; ``lab2`` and ``lab3`` have their own, and wrong clocks."""
     folder = tmp_path_factory.mktemp("lab")
     with labs.running(folder / "lab", 1) as found, own_kernel.beside(found, 2, folder / "own") as addresses:
+        for name, ahead_s in AHEAD_S.items():
+            own_kernel.set_clock(found, addresses[name], ahead_s)
         yield found, addresses
 
 
 @pytest.fixture(scope="module")
 def control(lab: tuple[Lab, Mapping[str, str]], tmp_path_factory: pytest.TempPathFactory) -> ControlNode:
-    return ControlNode(lab[0], tmp_path_factory.mktemp("control"))
+    return ControlNode(lab[0], tmp_path_factory.mktemp("control"), lab[0].inventory())
 
 
 def device(name: str, lab_host: str, latency_ms: int, **more: str) -> dict[str, object]:
@@ -84,6 +94,41 @@ def run(
     return control.call("run", str(spec), *where), found
 
 
+def no_harm_came_from_clocks(control: ControlNode, said: str, name: str, first: str, second: str) -> None:
+    """The clocks of both lab hosts were compared, and all times are on that of the first, which carries the server."""
+    apart_s = AHEAD_S.get(first, 0.0) - AHEAD_S.get(second, 0.0)
+    folder = control.folder / "runs" / name
+    measured = clocks_measured(folder / "agents" / second / "journal.jsonl")
+    for one in measured:
+        assert one.host == first and one.offset_s is not None and one.bound_s is not None
+        assert one.offset_s == pytest.approx(apart_s, abs=ABOUT_S) and 0 < one.bound_s < ABOUT_S
+    assert f"the clock of lab host {second} differed by up to" in said
+    # What a file's time is held against: gzip, tar, ssh.
+    assert not re.findall(r"(?i)in the future|clock skew|time ?stamp", said + (folder / "ansible.log").read_text())
+
+    run = api.open_run(folder)
+    opened = {event["lab_host"]: event["open_at"] for event in run.events if event["event"] == "gate_opened"}
+    assert opened.keys() == {first, second} and opened[second] == pytest.approx(opened[first], abs=ABOUT_S)
+    [skew_s] = [event["skew_s"] for event in run.events if event["event"] == "gate_measured"]
+    assert skew_s < ABOUT_S
+    carried = {row["device"]: row["lab_host"] for row in control.rows("devices.csv", name)}
+    ends = {carried[row["device"]]: row["t"] for row in run.samples}
+    assert ends.keys() == {first, second} and ends[second] == pytest.approx(ends[first], abs=ABOUT_S)
+    counted = [row["t"] for row in run.link_counters if carried.get(row["device"]) == second]
+    assert counted[-1] == pytest.approx(ends[first], abs=ABOUT_S)
+    # Uncorrected, one way would have taken longer than it did, and the other less than nothing.
+    rows = control.rows("device_rounds.csv", name)
+    ways = [float(row[f"{way}_seconds"]) for row in rows for way in ("download", "upload")]
+    assert ways and all(0 <= way < ABOUT_S for way in ways), ways
+
+
+def clocks_measured(journal: Path) -> list[ClockMeasured]:
+    events = [parse_line(line) for line in journal.read_text(encoding="utf-8").splitlines()]
+    found = [event for event in events if isinstance(event, ClockMeasured)]
+    assert found
+    return found
+
+
 def test_a_lab_of_two_back_ends_has_one_course(control: ControlNode, lab: tuple[Lab, Mapping[str, str]]) -> None:
     addresses = {**lab[0].addresses, "lab2": lab[1]["lab2"]}
     devices = [
@@ -93,25 +138,34 @@ def test_a_lab_of_two_back_ends_has_one_course(control: ControlNode, lab: tuple[
     ]
     said, round_trips = run(control, addresses, "mixed", {"devices": devices})
     assert "finished after" in said and "links by netem, userspace" in said
+    no_harm_came_from_clocks(control, said, "mixed", "lab1", "lab2")
     asked = {("server", "here"): 46, ("server", "there"): 86, ("here", "there"): 120}
     for (one, other), ms in asked.items():
         for pair in ((one, other), (other, one)):
             assert round_trips[pair] == pytest.approx(ms, rel=0.05, abs=8), pair
 
 
-def test_regions_on_two_lab_hosts_are_held_by_netem(control: ControlNode, lab: tuple[Lab, Mapping[str, str]]) -> None:
+def test_netem_holds_regions_on_two_lab_hosts_that_encrypt_what_they_send(
+    control: ControlNode, lab: tuple[Lab, Mapping[str, str]]
+) -> None:
     devices = [
         device("server", "lab2", 0, role="server", region="east"),
         device("near", "lab3", 20, region="east"),
         device("far", "lab3", 20, region="west"),
     ]
     regions = {"east": {"west": {"latency_ms": 50}}}
-    said, round_trips = run(control, lab[1], "regions", {"regions": regions, "devices": devices})
+    experiment = {"regions": regions, "devices": devices, "lab": {"encrypt": True}}
+    said, round_trips = run(control, lab[1], "regions", experiment)
     assert "finished after" in said and "links by netem" in said
+    no_harm_came_from_clocks(control, said, "regions", "lab2", "lab3")
     asked = {("server", "near"): 40, ("server", "far"): 140, ("near", "far"): 180}
     for (one, other), ms in asked.items():
         for pair in ((one, other), (other, one)):
             assert round_trips[pair] == pytest.approx(ms, rel=0.05, abs=8), pair
+    joined = [
+        one for one in api.open_run(control.folder / "runs/regions").events if one["event"] == "lab_network_joined"
+    ]
+    assert {one["lab_host"]: one["encrypted"] for one in joined} == {"lab2": True, "lab3": True}
     rows = control.rows("links.csv", "regions")
     assert {row["direction"] for row in rows if row["device"] == "east - west"} == {"up", "down"}
     counted = {row["device"] for row in control.rows("link_counters.csv", "regions") if int(row["packets"])}

@@ -1,7 +1,7 @@
 """What may happen to a lab host. Cutting it off is ``Lab.cut``.
 
 A clock cannot be set for one lab host alone: containers share the kernel's, and a time namespace shifts only the
-monotonic one. A lab host with a kernel of its own (``tests/lab/user_mode.py``) has a clock of its own.
+monotonic one. A lab host with a kernel of its own has its own clock, which ``own_kernel.set_clock`` sets.
 """
 
 from __future__ import annotations
