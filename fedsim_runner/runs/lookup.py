@@ -62,6 +62,17 @@ def testbed_of(known: KnownRun, lab: LabOptions = NO_OPTIONS) -> Testbed:
     return on_lab_of_run(find_testbed(str(manifest.get("mode") or DEFAULT)), None, False, lab)
 
 
+def lab_to_repeat_on(run: str, folder: Path, lab: LabOptions) -> LabOptions:
+    """The lab on which a run is repeated: the named one, else the one where this user ran it.
+
+    ``folder``: its run folder. One that is not of this user's own run says nothing: see :func:`testbed_of`.
+    """
+    entry = Registry().find(run)
+    if lab.named is not None or entry is None or Path(entry.folder) != folder.resolve():
+        return lab
+    return replace(lab, named=entry.lab or LOCAL)
+
+
 @dataclass(frozen=True)
 class FoundRuns:
     """All runs by name, each with the lab to look for it on, and why parts of labs could not be asked."""

@@ -38,7 +38,7 @@ def remove_run(run: str, console: Console, runs_dir: Path | None = None, lab: La
         if code is Exit.DONE:
             with suppress(OSError):  # a registry that can only be read
                 Registry().forget(run)
-            console.print(f"run {run}: nothing is left on the lab host", markup=False, highlight=False)
+            console.print(f"run {run}: nothing is left of it", markup=False, highlight=False)
         return code
 
 
@@ -56,7 +56,7 @@ def remove_sweep(sweep: Sweep, console: Console, lab: LabOptions = NO_OPTIONS) -
     if code is Exit.DONE:
         with suppress(OSError):
             sweeps().forget(sweep.name)
-        console.print(f"sweep {sweep.name}: nothing is left on the lab host", markup=False, highlight=False)
+        console.print(f"sweep {sweep.name}: nothing is left of it", markup=False, highlight=False)
     return code
 
 

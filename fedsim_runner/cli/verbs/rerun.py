@@ -52,19 +52,21 @@ def rerun(
 ) -> int:
     """Repeat a run from its folder alone, and report how the two differ."""
     from fedsim_runner.runs.labs import choose_lab
+    from fedsim_runner.runs.lookup import lab_to_repeat_on
     from fedsim_runner.runs.repetition.rerun import open_original
     from fedsim_runner.runs.repetition.rerun import rerun as repeat
     from fedsim_runner.runs.sweeps.folder import find_sweep
     from fedsim_runner.testbed.installed import DEFAULT, find_testbed
 
-    def on_chosen(name: str) -> tuple[Testbed, RunOptions]:
-        testbed, inventory = choose_lab(find_testbed(NO_DOCKER if no_docker else name), lab)
+    def on_chosen(name: str, where: LabOptions) -> tuple[Testbed, RunOptions]:
+        testbed, inventory = choose_lab(find_testbed(NO_DOCKER if no_docker else name), where)
         return testbed, RunOptions(run_name, runs_dir, keep, allow_unshaped, image_base, lab=inventory)
 
     console = out(stderr=as_json)
     if (sweep := find_sweep(run, runs_dir)) is None:
         original = open_original(run, runs_dir)
-        testbed, options = on_chosen(original.testbed)
+        where = lab if no_docker else lab_to_repeat_on(original.run, original.folder, lab)
+        testbed, options = on_chosen(original.testbed, where)
         code, report = repeat(original, options, console, testbed, trust)
     else:
         from fedsim_runner.runs.sweeps.rerun import rerun_sweep
@@ -72,9 +74,12 @@ def rerun(
         if keep:
             raise FedsimError("--keep: the runs of a sweep follow each other, so no testbed stays up", Exit.SPEC)
         words = ["fedsim-provision", "rerun", run, *["--no-docker"] * no_docker, *["--trust"] * trust]
-        options = on_chosen(DEFAULT)[1]
+        where = lab
+        if not no_docker and (one := next((one for one in sweep.runs if one.begun), None)) is not None:
+            where = lab_to_repeat_on(one.run, one.folder, lab)
+        options = on_chosen(DEFAULT, where)[1]
         words += options.words
-        code, report = rerun_sweep(sweep, options, console, lambda name: on_chosen(name)[0], words, trust)
+        code, report = rerun_sweep(sweep, options, console, lambda name: on_chosen(name, where)[0], words, trust)
     if as_json:
         print_json(report)
     return code

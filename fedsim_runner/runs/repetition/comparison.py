@@ -57,7 +57,7 @@ class Rounds:
 
 def differing_facts(original: Mapping[str, Any], repetition: Mapping[str, Any]) -> list[str]:
     """Descriptions of the facts that differ; a fact that is missing in either manifest is left out."""
-    found = []
+    found = _lab_hosts(original.get("lab_hosts"), repetition.get("lab_hosts"))
     for name, path in FACTS:
         before, now = _at(original, path), _at(repetition, path)
         if before is not None and now is not None and before != now:
@@ -111,6 +111,12 @@ def _accuracies(report: Mapping[str, Any]) -> dict[int, float]:
         if key is not None and accuracy is not None:
             found[key] = accuracy
     return found
+
+
+def _lab_hosts(before: object, now: object) -> list[str]:
+    if not isinstance(before, Mapping) or not isinstance(now, Mapping) or not before or set(before) == set(now):
+        return []
+    return [f"lab hosts: {_shown(sorted(before))}, now {_shown(sorted(now))}"]
 
 
 def _images(before: object, now: object) -> list[str]:

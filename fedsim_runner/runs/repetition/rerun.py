@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from ...contract.errors import Exit, FedsimError
-from ...contract.paths import MANIFEST, REPORT
+from ...contract.paths import JOURNAL, MANIFEST, REPORT
 from ...contract.plain_folder import require_plain
 from ...engines.federatedscope.source import SettingsError, SourceError
 from ...engines.federatedscope.wheel import source_manifest
@@ -152,6 +152,12 @@ def _find(run: str, runs_dir: Path) -> Path:
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.exists():
+        if (folder / JOURNAL).exists():
+            raise FedsimError(
+                f"{folder} has what lab hosts have of a run, and not its experiment: a run is repeated on the control "
+                "node where it was started, or from its run folder there",
+                Exit.SPEC,
+            )
         raise FedsimError(f"{folder} is not a run folder: it has no {MANIFEST}", Exit.SPEC)
     manifest = read_manifest(folder)
     if not manifest:

@@ -9,6 +9,8 @@ import pytest
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.lab.access import LabAccess
 from fedsim_runner.runs.labs import LOCAL, LabOptions, choose_lab, on_lab_of_run
+from fedsim_runner.runs.lookup import lab_to_repeat_on
+from fedsim_runner.runs.registry import Registry
 from tests.fake_testbed import FakeTestbed
 
 
@@ -48,6 +50,19 @@ def test_a_run_is_looked_for_where_it_was_recorded_to_be(default: Path, tmp_path
     assert recorded.access == LabAccess(tmp_path / "theirs")
     assert here.access is None
     assert unknown.access == LabAccess(default)
+
+
+def test_a_run_of_the_users_own_is_repeated_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    folder, copy = tmp_path / "runs" / "study", tmp_path / "copy"
+    nothing, theirs = LabOptions(), LabOptions("theirs")
+    assert lab_to_repeat_on("study", folder, nothing) == nothing
+    Registry().record("study", folder, "docker", ["lab1"], "finished", tmp_path / "ours")
+    assert lab_to_repeat_on("study", folder, nothing) == LabOptions(str(tmp_path / "ours"))
+    assert lab_to_repeat_on("study", folder, theirs) == theirs
+    assert lab_to_repeat_on("study", copy, nothing) == nothing
+    Registry().record("study", folder, "docker", ["local"], "finished")
+    assert lab_to_repeat_on("study", folder, nothing) == LabOptions(LOCAL)
 
 
 def test_a_wrong_user_configuration_is_named_with_its_line(default: Path) -> None:

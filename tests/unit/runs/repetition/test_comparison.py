@@ -17,6 +17,7 @@ MANIFEST: dict[str, Any] = {
     "patches_off": [],
     "cpu_factor": 0.5,
     "link_backend": "netem",
+    "lab_hosts": {"lab1": {}, "lab2": {}},
     "agent": {"kernel": "6.1", "congestion_control": "cubic"},
     "engine": {"version": "26.1", "cgroup_version": "2"},
     "control_node": {
@@ -52,6 +53,7 @@ def test_equal_manifests_have_no_differences() -> None:
     [
         ("agent/kernel", "6.12", "kernel of the lab host: 6.1, now 6.12"),
         ("link_backend", "userspace", "link back end: netem, now userspace"),
+        ("lab_hosts", {"local": {}}, "lab hosts: lab1, lab2, now local"),
         ("federatedscope/revision", "ef" * 20, "FederatedScope's revision: abababababab, now efefefefefef"),
         ("federatedscope/sha256", "ef" * 32, "FederatedScope's wheel: cdcdcdcdcdcd, now efefefefefef"),
         ("patches_off", ["lost_join"], "patches switched off: none, now lost_join"),

@@ -107,11 +107,18 @@ def test_a_changed_file_is_refused(moved: Path) -> None:
 def test_a_folder_without_a_good_manifest_is_refused(
     content: str | None, message: str, moved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (moved / "journal.jsonl").unlink()
     (moved / "manifest.json").unlink()
     if content is not None:
         (moved / "manifest.json").write_text(content, encoding="utf-8")
     assert call(["rerun", str(moved)]) == Exit.SPEC
     assert message in capsys.readouterr().err
+
+
+def test_what_was_only_collected_from_lab_hosts_is_not_repeated(moved: Path) -> None:
+    (moved / "manifest.json").unlink()
+    with pytest.raises(FedsimError, match="repeated on the control node where it was started, or"):
+        open_original(str(moved))
 
 
 def test_a_taken_name_is_refused_before_anything_is_done(moved: Path, tmp_path: Path) -> None:
