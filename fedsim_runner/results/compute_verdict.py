@@ -49,12 +49,14 @@ class Served:
         cpus: what it used on average, in device time.
         error: by which share its steps took longer than their processor time allows; below 0: it got more than its
             limit.
+        of_course: the time by which they took longer, as a share of the course's; None: unknown.
         verdict: of it.
     """
 
     cpus_asked: float
     cpus: float
     error: float
+    of_course: float | None
     verdict: Verdict
 
 
@@ -109,10 +111,10 @@ def judge_work(
     verdict = judge_value(0.0, TOLERATED, Estimate(error, grain(cpus, threads, work, factor)))
     if verdict == OUT and error > 0 and threads > 1:
         verdict = UNDETERMINED
-    off_s = abs(error) * work.cpu_seconds / able
-    if verdict == UNDETERMINED and course_s is not None and off_s <= OF_COURSE * course_s:
+    of_course = error * work.cpu_seconds / able / course_s if course_s else None
+    if verdict == UNDETERMINED and of_course is not None and abs(of_course) <= OF_COURSE:
         verdict = WITHIN
-    return Served(able, work.cpu_seconds / work.seconds, error, verdict)
+    return Served(able, work.cpu_seconds / work.seconds, error, of_course, verdict)
 
 
 def grain(cpus: float, threads: int, work: Work, factor: float = 1.0) -> float:

@@ -59,15 +59,16 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def _compute_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("device", "cpus", "steps", "time error", "verdict"):
+    for title in ("device", "cpus", "steps", "time error", "step before", "verdict"):
         table.add_column(title, no_wrap=title != "verdict", overflow="fold")
     for row in rows:
-        verdict, error = str(row["verdict"]), row["time_error"]
+        verdict = str(row["verdict"])
+        errors = ("-" if row[key] is None else f"{row[key]:+.1%}" for key in ("time_error", "reference_error"))
         table.add_row(
             Text(str(row["device"])),
             Text(f"{'-' if row['cpus'] is None else format(row['cpus'], '.3g')} ({row['cpus_asked']:.3g})"),
             Text(str(row["steps"])),
-            Text("-" if error is None else f"{error:+.1%}"),
+            *map(Text, errors),
             Text(verdict if row["reason"] is None else f"{verdict}: {row['reason']}", STYLES.get(verdict, "")),
         )
     return table

@@ -14,6 +14,7 @@ from fedsim_runner.contract.link_verdict import OUT, UNDETERMINED, WITHIN
 
 from ..compute_verdict import (
     LEAST_ALIKE,
+    OF_COURSE,
     TOLERATED,
     Timed,
     Work,
@@ -40,6 +41,7 @@ COLUMNS = (
     "cpus_asked",
     "cpus",
     "time_error",
+    "time_error_of_course",
     "time_verdict",
     "steps",
     "computing_seconds",
@@ -155,13 +157,24 @@ def describe_got(row: Mapping[str, Any]) -> str:
         return f"{step:.3g} s for {asked:.3g} s of a step of {row['reference']} before the course"
     if worst == "alike":
         return f"{row['alike_error']:+.0%} time for a sample against {row['alike_devices']} equal devices"
+    if _is_short(row):
+        return f"its short steps off by {row['time_error_of_course']:+.1%} of the course's time together"
     return f"{row['cpus']:.3g} cpus for {row['cpus_asked']:.3g} while it computed"
 
 
 def _errors(row: Mapping[str, Any]) -> dict[str, float]:
     """What is off, and by how much, of the figures that the verdict is from."""
     parts = [part for part in ("reference", "time", "alike") if row[f"{part}_verdict"] == row["verdict"]]
-    return {part: abs(row[f"{part}_error"]) for part in parts}
+    values = {part: abs(row[f"{part}_error"]) for part in parts}
+    return values | {"time": abs(row["time_error_of_course"])} if "time" in values and _is_short(row) else values
+
+
+def _is_short(row: Mapping[str, Any]) -> bool:
+    """Whether a device's steps are within only as they are nothing beside the course."""
+    off, of_course = row["time_error"], row["time_error_of_course"]
+    if row["time_verdict"] != WITHIN or of_course is None:
+        return False
+    return bool(abs(off) > TOLERATED and abs(of_course) <= OF_COURSE)
 
 
 def stopped_devices(events: Iterable[Mapping[str, Any]], zero: float | None) -> dict[str, list[Span]]:
@@ -217,6 +230,7 @@ def _judge(row: dict[str, Any], device: _Device, host: Mapping[str, Any]) -> Non
     if served is not None:
         own = UNDETERMINED if device.has_gpu and served.error > 0 else served.verdict
         row |= {"cpus": round(served.cpus, 5), "time_error": round(served.error, 4)}
+        row["time_error_of_course"] = None if served.of_course is None else round(served.of_course, 5)
         if row["alike_error"] is not None:
             alike = judge_alike(row["alike_error"], grain(cpus, threads, work, factor))
     row |= {"reference_verdict": step, "time_verdict": own, "alike_verdict": alike}

@@ -138,3 +138,14 @@ def test_a_step_that_was_timed_before_the_course_is_judged(tmp_path: Path) -> No
     assert (bad["reference_error"], bad["verdict"]) == (0.5, "out")
     assert "30 s for 20 s of a step of numpy-mlp" in bad["reason"] and "calibration" in bad["reason"]
     assert rows["smartphone-low-2"]["reference_seconds"] is None
+
+
+def test_short_steps_are_judged_beside_the_course() -> None:
+    activity = {"a": steps(*((at, at + 0.01) for at in range(5)), cpus=1.0)}
+    (row,) = rows_of(activity, {}, course_seconds=10.0).values()
+    assert (row["time_error"], row["time_error_of_course"]) == (-0.5, -0.005)
+    assert (row["verdict"], row["reason"]) == ("within", None)
+    line = "compute during the course: 1 of 1 devices as requested"
+    assert describe_compute([row]) == f"{line}; worst: a, its short steps off by -0.5% of the course's time together"
+    (row,) = rows_of(activity, {}, course_seconds=1.0).values()
+    assert (row["verdict"], row["reason"]) == ("undetermined", "its steps are too short to tell")

@@ -67,3 +67,5 @@ def test_what_is_nothing_beside_the_course_is_within(
 ) -> None:
     found = judge_work(cpus, threads, work, course_s=course_s)
     assert found is not None and found.verdict == verdict
+    share = None if course_s is None else found.error * work.cpu_seconds / found.cpus_asked / course_s
+    assert found.of_course == (share if share is None else pytest.approx(share))
