@@ -121,6 +121,10 @@ def test_dilated_time(engine: docker.DockerClient, repository: Path, tmp_path: P
     factor, rounds = 0.25, 3
     text = (repository / "examples/dilated.yaml").read_text(encoding="utf-8")
     text = text.replace("time: dilated", f"time: dilated\ncpu_factor: {factor}")
+    # A trace, and a time offline, besides the example's event.
+    link = "{based_on: 4g, jitter_ms: 0, trace: {file: bus.csv, offset: 0}}"
+    text = text.replace("    count: 3\n", f"    count: 3\n    network: {link}\n    available: [[0, 1], [2, 300]]\n")
+    (tmp_path / "bus.csv").write_text("time_s,rate_up_kbps,latency_ms\n0,6000,20\n0.5,3000,40\n1,1500,60\n")
     spec = tmp_path / "dilated.yaml"
     spec.write_text(text.replace("total_round_num: 5", f"total_round_num: {rounds}"), encoding="utf-8")
     command = Command([str(spec), "--run", "dilated"], tmp_path)
@@ -131,10 +135,20 @@ def test_dilated_time(engine: docker.DockerClient, repository: Path, tmp_path: P
     assert len(report["rounds"]) == rounds
     assert all(one["seconds"] == pytest.approx(factor * one["wall_seconds"], abs=1e-3) for one in report["rounds"])
     (gate,) = [event for event in events(folder) if event["event"] == "gate_opened"]
-    (begun,) = [event for event in events(folder) if event["event"] == "event_begun"]
-    assert begun["t"] - gate["open_at"] >= 2 / factor, "the event of second 2 is due by the devices' time"
-    sensor = {row["direction"]: row for row in rows(folder / "links.csv") if row["device"] == "sensor"}
-    assert (sensor["up"]["rate_asked_bps"], sensor["up"]["delay_asked_us"]) == ("768000", "150000")
+    begun = {event["number"]: event for event in events(folder) if event["event"] == "event_begun"}
+    assert {number: event["due"] - gate["open_at"] for number, event in begun.items()} == {
+        number: pytest.approx(at / factor, abs=0.01) for number, at in ((1, 2), (2, 1))
+    }, "moments are due by the devices' time"
+    away = next(row for row in rows(folder / "events.csv") if row["of"] == "availability")
+    assert (away["when"], away["duration_seconds"], away["state"]) == ("at 1 s", "1.0", "ended")
+    links = {(row["device"], row["direction"]): row for row in rows(folder / "links.csv")}
+    assert [links["sensor", "up"][f"{name}_asked_{unit}"] for name, unit in (("rate", "bps"), ("delay", "us"))] == [
+        "768000",
+        "150000",
+    ]
+    assert (links["phone-1", "up"]["rate_asked_bps"], links["phone-1", "up"]["delay_asked_us"]) == ("6000000", "20000")
+    (varied,) = report["varied_links"]
+    assert varied["changes"] and not varied["failed"]
     assert left_over(engine, "dilated") == []
 
 

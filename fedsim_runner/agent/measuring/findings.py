@@ -59,9 +59,9 @@ def describe_link(
     arrived_bps = found.rate_bps.value if found.rate_bps is not None and _is_own(asked, found) else None
     if arrived_bps is not None or (asked.rate_bps or 0) > FASTEST_BPS:
         found = replace(found, burst_bytes=None, rate_bps=None if arrived_bps is not None else found.rate_bps)
-    judgement = judge(asked, found, among)
+    judgement = judge(asked, found, among, scale)
     verdict = judgement.verdict
-    too_late = late_us > tolerated_delay_us(asked.delay_us) / 2
+    too_late = late_us > tolerated_delay_us(asked.delay_us, scale) / 2
     reason: str | None = None
     if verdict == OUT:
         reason = explain(asked, found, judgement, late_us, scale)
@@ -104,7 +104,7 @@ def explain(asked: Link, found: Measured, judgement: Judgement, late_us: int, sc
     if "loss" in judgement.out:
         lost = f"{found.lost} of {found.sent} packets lost, not {asked.loss:.2%}"
         what = f"{what}, {lost}" if parts else lost
-    return f"{what} (likely reason: {_likely(asked, found, judgement, late_us)})"
+    return f"{what} (likely reason: {_likely(asked, found, judgement, late_us, scale)})"
 
 
 def describe_rate(bps: float, scale: TimeScale, digits: int = 4) -> str:
@@ -122,9 +122,10 @@ def _ms(us: float, scale: TimeScale) -> float:
     return round(scale.to_device(us) / 1000, 6)
 
 
-def _likely(asked: Link, found: Measured, judgement: Judgement, late_us: int) -> str:
-    if late_us > tolerated_delay_us(asked.delay_us) / 2:
-        return f"{LOAD}: the lab host ran the measurement itself {late_us / 1000:.1f} ms late on average"
+def _likely(asked: Link, found: Measured, judgement: Judgement, late_us: int, scale: TimeScale) -> str:
+    if late_us > tolerated_delay_us(asked.delay_us, scale) / 2:
+        late_ms = f"{_ms(late_us, scale):.1f} ms"
+        return f"{LOAD}: the lab host ran the measurement itself {late_ms} late on average"
     early = found.delay_us is not None and found.delay_us.value < asked.mean_delay_us
     if ("delay" in judgement.out and early) or ("rate" in judgement.out and _is_more(found.rate_bps, asked.rate_bps)):
         return f"{KERNEL}: it does not hold what was set, or somebody has changed it"

@@ -12,10 +12,15 @@ from .device_rows import choose_rows, servers
 from .row_axes import device_axis, new_rows, ranked_curve
 from .style import COLOURS, Drawn, drawing
 
+
+def _tolerated_rate(asked_bps: float, scale: TimeScale) -> float:
+    return tolerated_rate_bps(asked_bps)  # a share, which is the same in any time
+
+
 PROPERTIES = (
     ("delay", "_us", tolerated_delay_us, "o"),
     ("jitter", "_us", tolerated_jitter_us, "s"),
-    ("rate", "_bps", tolerated_rate_bps, "D"),
+    ("rate", "_bps", _tolerated_rate, "D"),
 )
 WAYS = (("up", -0.17, 0), ("down", 0.17, 1))
 WORDS = ("furthest off", "median", "nearest")
@@ -73,7 +78,7 @@ def draw_links(report: Mapping[str, Any]) -> Drawn | None:
 
 
 def _errors(row: Mapping[str, Any] | None, scale: TimeScale) -> dict[str, float]:
-    """The errors of one direction, each divided by what is tolerated, which the lab host's time decides."""
+    """The errors of one direction, each divided by what is tolerated."""
     found: dict[str, float] = {}
     for name, unit, tolerated, _ in PROPERTIES if row is not None else ():
         assert row is not None
@@ -81,6 +86,6 @@ def _errors(row: Mapping[str, Any] | None, scale: TimeScale) -> dict[str, float]
         if error is None or asked is None:
             continue
         to_wall = scale.rate if name == "rate" else scale.to_wall
-        if (most := tolerated(to_wall(asked))) > 0:
+        if (most := tolerated(to_wall(asked), scale)) > 0:
             found[name] = to_wall(error) / most
     return found

@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from .link import Link
 from .queue_size import FRAME_BYTES, buffer_bytes
+from .time_scale import REAL_TIME, TimeScale
 
 Verdict = Literal["within", "out", "undetermined"]
 WITHIN: Final = "within"
@@ -82,21 +83,26 @@ class Measured:
         return self.lost / self.sent if self.sent else None
 
 
-def tolerated_delay_us(asked_us: float) -> float:
-    """Return by how much a delay may be off: 1 ms or 2 %, whichever is more.
+def _own_noise_us(scale: TimeScale) -> float:
+    """The noise of a lab host's own timing, 1 ms; of slower devices' time, to which less does not matter."""
+    return max(1_000.0, scale.to_wall(1_000.0))
+
+
+def tolerated_delay_us(asked_us: float, scale: TimeScale = REAL_TIME) -> float:
+    """Return by how much a delay may be off, both in wall time: 1 ms or 2 %, whichever is more.
 
     Both back ends were measured at +0.4 to +0.7 ms on an idle lab host with two cores (docs/network.md).
     """
-    return max(1_000.0, 0.02 * asked_us)
+    return max(_own_noise_us(scale), 0.02 * asked_us)
 
 
-def tolerated_jitter_us(asked_us: float) -> float:
-    """Return by how much the jitter may be off: 15 % of it, or the noise of a lab host's own timing, 1 ms.
+def tolerated_jitter_us(asked_us: float, scale: TimeScale = REAL_TIME) -> float:
+    """Return by how much the jitter may be off, both in wall time: 15 % of it, or 1 ms.
 
     The deviation of a uniform distribution is known to 15 % from 200 values on (its own deviation is then 3 %). An idle
     lab host alone makes deviations of 0.1 to 0.7 ms, which is what 1 ms of uniform jitter has.
     """
-    return max(1_000.0, 0.15 * asked_us)
+    return max(_own_noise_us(scale), 0.15 * asked_us)
 
 
 def tolerated_rate_bps(asked_bps: float) -> float:
@@ -210,11 +216,13 @@ def judge_course(asked: Link, found: Counted, pause_s: float = 0.0, among: int =
     return rate, judge_losses(asked, found.packets, found.lost, among)
 
 
-def judge(asked: Link, found: Measured, among: int = 1) -> Judgement:
+def judge(asked: Link, found: Measured, among: int = 1, scale: TimeScale = REAL_TIME) -> Judgement:
     """Return what a measurement says about one direction of a link, of so many that are judged together."""
     return Judgement(
-        delay=judge_value(asked.mean_delay_us, tolerated_delay_us(asked.delay_us) + _own_us(asked), found.delay_us),
-        jitter=judge_value(asked.jitter_us, tolerated_jitter_us(asked.jitter_us), found.jitter_us),
+        delay=judge_value(
+            asked.mean_delay_us, tolerated_delay_us(asked.delay_us, scale) + _own_us(asked), found.delay_us
+        ),
+        jitter=judge_value(asked.jitter_us, tolerated_jitter_us(asked.jitter_us, scale), found.jitter_us),
         rate=_judge_rate(asked, found),
         loss=judge_losses(asked, found.sent, found.lost, among),
     )

@@ -27,6 +27,7 @@ from fedsim_runner.contract.link_verdict import (
     tolerated_jitter_us,
     tolerated_rate_bps,
 )
+from fedsim_runner.contract.time_scale import TimeScale
 
 BURSTS = GilbertElliott(0.01, 0.25)
 LINK = Link(rate_bps=12_000_000, delay_us=35_000, jitter_us=4_000, loss=0.0)
@@ -86,6 +87,14 @@ def test_a_link_without_a_rate_needs_none() -> None:
 def test_the_tolerances_are_the_documented_ones() -> None:
     assert [tolerated_delay_us(asked) for asked in (0, 35_000, 400_000)] == [1_000, 1_000, 8_000]
     assert [tolerated_jitter_us(asked) for asked in (0, 4_000, 40_000)] == [1_000, 1_000, 6_000]
+    # In wall time: what slower devices do not notice is tolerated, and no lab host is better than its own timing.
+    slow, fast = TimeScale(0.1), TimeScale(2.0)
+    assert [tolerated_delay_us(asked, slow) for asked in (0, 350_000, 4_000_000)] == [10_000, 10_000, 80_000]
+    assert [tolerated_jitter_us(asked, fast) for asked in (0, 2_000, 20_000)] == [1_000, 1_000, 3_000]
+    late = Link(delay_us=350_000)
+    found = measured(delay_us=Estimate(358_000, 100), jitter_us=Estimate(7_000, 100), rate_bps=None, burst_bytes=None)
+    assert judge(late, found, scale=slow).verdict == WITHIN
+    assert judge(late, found).out == ["delay", "jitter"]
     assert tolerated_rate_bps(12_000_000) == 240_000
     assert tolerated_burst_bytes(12_000_000) == 6_000 + 1_514 + 30_000
     assert bucket_bytes(256_000) == 1_600
