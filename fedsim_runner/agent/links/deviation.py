@@ -40,6 +40,23 @@ class Deviation:
             partitions=self.partitions,
         )
 
+    def changed_links(self, before: Deviation) -> set[str] | None:
+        """The devices whose links may be others than before; None: something else is different, too."""
+        if (self.offline, self.partitions) != (before.offline, before.partitions):
+            return None
+        pairs: list[tuple[Mapping[str, object], Mapping[str, object]]] = [
+            (self.links, before.links),
+            (self.varied, before.varied),
+            (self.changes, before.changes),
+        ]
+        return {
+            name
+            for now, was in pairs
+            if now is not was
+            for name in now.keys() | was.keys()
+            if now.get(name) is not was.get(name)
+        }
+
     def _now(self, one: DeviceLink) -> DeviceLink:
         varied, changes = self.varied.get(one.device), self.changes.get(one.device, ())
         now = self.links.get(one.device) if varied is None else links_with(varied, changes) if changes else varied

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from threading import RLock
 
 from ..host import programs
@@ -31,13 +31,14 @@ class LiveChanges:
         self._restorer = restorer
 
     def begin(
-        self, shaper: Shaper, profile: Profile, due_s: float, reads_back: bool
+        self, shaper: Shaper, profile: Profile, devices: Collection[str] | None, due_s: float, reads_back: bool
     ) -> Callable[[], dict[str, Result]]:
         """Prepare to have links be as a profile says; call it with the lock.
 
         Args:
             shaper: brought them into force.
             profile: how they are to be.
+            devices: those whose links alone are others than those of the last profile; None: anything may be.
             due_s: when, on the monotonic clock.
             reads_back: whether to look at what the kernel then has.
 
@@ -49,7 +50,7 @@ class LiveChanges:
         """
         here = self._devices.where_they_were()
         try:
-            change = shaper.begin_change(profile, here, self._devices.is_where_it_was, due_s, reads_back)
+            change = shaper.begin_change(profile, here, self._devices.is_where_it_was, due_s, reads_back, devices)
         except (OSError, programs.CommandError) as error:
             raise LinkError(str(error)) from error
         self._restorer.begin_change(change.devices)

@@ -55,7 +55,7 @@ class Seen:
 
 def same(wanted: object, active: object) -> bool:
     """Whether a setting is as wanted, up to rounding in the kernel's units."""
-    return wanted.matches(active) if isinstance(wanted, Qdisc) else wanted == active
+    return wanted is active or (wanted.matches(active) if isinstance(wanted, Qdisc) else wanted == active)
 
 
 def describe(change: Mapping[str, tuple[object, object]]) -> str:

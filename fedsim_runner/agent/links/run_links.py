@@ -61,6 +61,7 @@ class RunLinks(Locked):
         self._shaper: Shaper | None = None
         self._guests = Guests()
         self._profile: Profile | None = None  # of the device file
+        self._planned_for: Joined | None = None  # what was between lab hosts when links were planned last
         self._devices = ShapedDevices()
         self._restorer = Restorer(self._devices, self._lock, record)
         self._changes = LiveChanges(self._lock, self._devices, self._restorer)
@@ -136,6 +137,7 @@ class RunLinks(Locked):
             NoNetworkError: no container holds the run's network.
         """
         backend, unshaped = self._choice.of(settings)
+        planned_for, self._planned_for = self._planned_for, None  # should this fail, all is planned anew
         if self._network.use(check):
             self.shaped.clear()
         profile = self.now(settings.links)
@@ -151,11 +153,13 @@ class RunLinks(Locked):
                 results[name] = Result(failed="its container is not running")
         if check and before is not None:
             self._shaper.set_profile(*before)  # what is in force goes on being looked after
+            self._planned_for = planned_for
         if not check:
             if unshaped is not None and unshaped != self.unshaped:
                 self._record(events.LinksUnshaped(unshaped))
             self.unshaped = unshaped
             self._profile = settings.links
+            self._planned_for = self.joined
             self._remember(results, running)
             self._shaper.prepare_for_changes(
                 {name: netns.of_process(running[name]) for name, one in results.items() if one.failed is None}
@@ -218,10 +222,13 @@ class RunLinks(Locked):
             LinkError: the run's network is gone; also from what is returned.
         """
         with self._lock, hurry():
-            self.deviation = update(self.deviation)
+            before, self.deviation = self.deviation, update(self.deviation)
             if self._shaper is None or self._profile is None:
                 return dict
-            return self._changes.begin(self._shaper, self.now(self._profile), due_s, reads_back)
+            # Where more has become known of what is between lab hosts, all links are planned anew.
+            devices = self.deviation.changed_links(before) if self._planned_for is self.joined else None
+            self._planned_for = self.joined
+            return self._changes.begin(self._shaper, self.now(self._profile), devices, due_s, reads_back)
 
     def restore(self, running: Mapping[str, int]) -> dict[str, str]:
         """Put links that are in force, but that somebody else has changed, back in force.

@@ -91,6 +91,18 @@ class Shaper:
                 for item, value in settings[name].items():
                     wanted.setdefault(item, value)
 
+    def _plan_changed(self, profile: Profile, devices: Collection[str]) -> Collection[str]:
+        """Plan the settings of devices whose links alone are others; return all whose settings may be."""
+        _, chosen = self.requested
+        self.requested = profile, chosen
+        changed: dict[str, dict[str, object]] = {}
+        for backend in self._backends:
+            if backend.name == chosen:
+                for name, settings in backend.plan_changed(profile, devices).items():
+                    changed[name] = {**self._planned[name], **settings}
+        self._planned = {**self._planned, **changed}
+        return changed.keys()
+
     def apply(self, namespaces: Mapping[str, str], *, check: bool = False) -> dict[str, Result]:
         """Shape the links of the named devices as requested.
 
@@ -142,6 +154,7 @@ class Shaper:
         is_there: Callable[[str, str], bool] = lambda *_: True,
         due_s: float = 0.0,
         reads_back: bool = True,
+        devices: Collection[str] | None = None,
     ) -> Change:
         """Bring links that are in force to another profile while packets pass: in place, in the calling thread.
 
@@ -154,19 +167,24 @@ class Shaper:
             is_there: whether a device is still in this namespace; asked of those whose links change.
             due_s: when, on the monotonic clock; in the past: at once.
             reads_back: whether to look at what the kernel then has, which takes longer than the change.
+            devices: those whose links alone are others than those of the last profile; None: anything may be.
 
         Raises:
             OSError: the run's namespace is gone.
         """
         chosen = self.requested[1]
-        self._plan(profile, chosen)
+        concerned: Collection[str] = namespaces.keys()
+        if devices is None:
+            self._plan(profile, chosen)
+        else:
+            concerned = [name for name in self._plan_changed(profile, devices) if name in namespaces]
         changes = {
             name: {
                 item: (before, value)
                 for item, value in self._planned[name].items()
                 if value is not (before := self._applied[name].get(item)) and value != before
             }
-            for name in namespaces
+            for name in concerned
             if name in self._applied
         }
         changes = {name: change for name, change in changes.items() if change and is_there(name, namespaces[name])}

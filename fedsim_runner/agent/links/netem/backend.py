@@ -7,6 +7,7 @@ one of 100 Gbit/s.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from fedsim_runner.contract.queue_size import FRAME_BYTES
 from fedsim_runner.contract.time_scale import REAL_TIME, TimeScale
 
 from ..need import Need
-from ..profile import Profile
+from ..profile import DeviceLink, Profile
 from ..protocol import Failures, LinkBackend, Settings
 from ..root_qdisc import Qdisc
 from ..run_namespace import RunNamespace
@@ -33,6 +34,10 @@ from .qdisc import Netem
 MOVED = "moved delay"
 
 
+#: The form of a direction of a device's link.
+_FormOf = Callable[[str, str, Link], CourseForm | None]
+
+
 class Backend(LinkBackend):
     """Qdiscs at each end of a device's veth pair, and a thread that moves the delay of those with jitter."""
 
@@ -45,7 +50,8 @@ class Backend(LinkBackend):
         self._delays = MovingDelays()
         self._edges = KernelEdges(self._delays)
         self._counts = KernelCounts()
-        self._directions: list[Direction] = []
+        self._directions: dict[str, Sequence[Direction]] = {}  # by device
+        self._edge_directions: Sequence[Direction] = ()
         self._changing: Mapping[tuple[str, str], Collection[Link]] = {}
         self._forms: dict[tuple[str, str], CourseForm] = {}  # of these
         self._network = RunNamespace()
@@ -81,11 +87,8 @@ class Backend(LinkBackend):
             )
 
     def plan(self, profile: Profile) -> dict[str, Settings]:
-        self._directions = [
-            direction
-            for one in profile.devices
-            for direction in directions_of(one.device, one.up, one.down, end_name(one.address))
-        ] + self._edges.directions(profile)
+        self._directions = {one.device: _directions_of(one) for one in profile.devices}
+        self._edge_directions = self._edges.directions(profile)
         # Qdiscs count, drop and time what enters them: packets of up to 64 kB, which the kernel cuts behind them even
         # without segmentation offload. These come from the sender, so one link anywhere concerns every device.
         single_frames = any(link.alters_packets or link.rate_bps for link in profile.links)
@@ -93,19 +96,17 @@ class Backend(LinkBackend):
         segments = {SEGMENTS: 1} if single_frames else {}
         edges = self._edges.plan(profile)
         return {
-            device.device: {
-                UP: Netem.for_link(device.up, form(device.device, UP, device.up)),
-                DOWN: Netem.for_link(device.down, form(device.device, DOWN, device.down)),
-                MOVED: plan_movement(
-                    device.up, device.down, end_name(device.address), f"{profile.seed}/{device.device}"
-                ),
-                **segments,
-                **edges[device.device],
-            }
-            for device in profile.devices
+            one.device: {**_own_settings(one, profile, form), **segments, **edges[one.device]}
+            for one in profile.devices
         }
 
-    def _form_in(self, profile: Profile) -> Callable[[str, str, Link], CourseForm | None]:
+    def plan_changed(self, profile: Profile, devices: Collection[str]) -> Mapping[str, Settings]:
+        # Whether there are single frames depends on all links that there may be during the course, and stays.
+        changed, form = [one for one in profile.devices if one.device in devices], self._form_in(profile)
+        self._directions = {**self._directions, **{one.device: _directions_of(one) for one in changed}}
+        return {one.device: _own_settings(one, profile, form) for one in changed}
+
+    def _form_in(self, profile: Profile) -> _FormOf:
         """The form of a direction of a profile, with its link; None: no link changes, and it needs none."""
         if not profile.may_change:
             return lambda *_: None
@@ -136,10 +137,10 @@ class Backend(LinkBackend):
         return failed
 
     def count(self, namespaces: Mapping[str, str], afresh: bool) -> dict[tuple[str, str], Tally]:
-        return self._counts.read(self._directions, namespaces, self._network, afresh)
+        return self._counts.read(self._counted(), namespaces, self._network, afresh)
 
     def look(self, namespaces: Mapping[str, str]) -> dict[tuple[str, str], Passed]:
-        return self._counts.look(self._directions, namespaces, self._network)
+        return self._counts.look(self._counted(), namespaces, self._network)
 
     def forget(self, device: str) -> None:
         self._delays.forget(device)
@@ -151,3 +152,19 @@ class Backend(LinkBackend):
     def stop(self) -> None:
         self._delays.stop()
         self._counts.stop()
+
+    def _counted(self) -> list[Direction]:
+        return [*itertools.chain.from_iterable(self._directions.values()), *self._edge_directions]
+
+
+def _own_settings(one: DeviceLink, profile: Profile, form: _FormOf) -> Settings:
+    """What follows from a device's own link."""
+    return {
+        UP: Netem.for_link(one.up, form(one.device, UP, one.up)),
+        DOWN: Netem.for_link(one.down, form(one.device, DOWN, one.down)),
+        MOVED: plan_movement(one.up, one.down, end_name(one.address), f"{profile.seed}/{one.device}"),
+    }
+
+
+def _directions_of(one: DeviceLink) -> Sequence[Direction]:
+    return tuple(directions_of(one.device, one.up, one.down, end_name(one.address)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fedsim_runner.agent.links.deviation import Deviation
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
 from fedsim_runner.agent.timeline.in_force import InForce
@@ -26,3 +28,13 @@ def test_an_event_changes_what_a_varying_link_is_at_the_time() -> None:
         "b": Links(Link(1_000_000, 10_000, 0, 0.5), Link()),
     }
     assert links(Deviation(varied={"a": NOW})) == {"a": NOW, "b": PLANNED}
+
+
+def test_what_a_step_of_a_trace_changes_is_the_links_of_its_devices_alone() -> None:
+    before = Deviation(links={"b": NOW}, varied={"a": PLANNED, "b": PLANNED})
+    assert before.changed_links(before) == set()
+    after = replace(before, varied={**before.varied, "a": NOW})
+    assert after.changed_links(before) == before.changed_links(after) == {"a"}
+    assert before.changed_links(Deviation()) == {"a", "b"}
+    assert replace(after, offline=frozenset("b")).changed_links(before) is None
+    assert replace(after, partitions={1: frozenset("b")}).changed_links(before) is None

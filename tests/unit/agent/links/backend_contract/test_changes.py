@@ -19,7 +19,7 @@ from fedsim_runner.agent.links.wiring import end_name
 from fedsim_runner.contract.link import Link, Links
 
 from ..fake_kernel import NETWORK, FakeKernel
-from .cases import BURSTY, CASES, CODEL, G5, GOLDEN, IN_PLACE, NONE, as_dicts, commands, each_backend, two
+from .cases import BURSTY, CASES, CODEL, G5, GOLDEN, IN_PLACE, NONE, SLOW, as_dicts, commands, each_backend, two
 
 
 @each_backend
@@ -84,6 +84,29 @@ def test_a_token_bucket_is_changed_in_place_and_back(
         assert one.find_changes(namespaces) == {}
         assert not any(result["changed"] for result in as_dicts(one.apply(namespaces)).values())
     one.stop()
+
+
+@each_backend
+def test_a_change_of_some_links_is_the_same_if_only_these_are_planned(
+    kind: type[LinkBackend],
+    kernel: FakeKernel,
+    namespaces: dict[str, str],
+    shaper: Callable[[Profile, str], Shaper],
+) -> None:
+    planned = dataclasses.replace(CASES["different"], later=(G5,))
+    changed = Deviation({"a": Links(SLOW, dataclasses.replace(G5, delay_us=40_000))}).of(planned)
+    one = shaper(planned, kind.name)
+    found: list[set[str]] = []
+    for devices, reads_back in ((None, False), ({"a"}, True), ({"a"}, False)):
+        as_dicts(one.apply(namespaces))
+        change = one.begin_change(changed, namespaces, reads_back=reads_back, devices=devices)
+        results = change.finish(change.see())
+        assert all(result.changed and result.failed is None for result in results.values()), results
+        found.append(set(results))
+        assert one.find_changes(namespaces) == {} and one.requested[0] == changed
+        assert not any(result["changed"] for result in as_dicts(one.apply(namespaces)).values())
+        one.set_profile(planned, kind.name)
+    assert found[0] and found == [found[0]] * 3
 
 
 @each_backend

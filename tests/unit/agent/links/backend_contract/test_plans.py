@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
+from fedsim_runner.agent.links.deviation import Deviation
 from fedsim_runner.agent.links.profile import Profile
 from fedsim_runner.agent.links.protocol import LinkBackend
 from fedsim_runner.agent.links.run_namespace import RunNamespace
 from fedsim_runner.agent.links.shaper import Shaper
 from fedsim_runner.agent.links.veth import DOWN, UP, Veths
 from fedsim_runner.agent.links.wiring import plan_wires
-from fedsim_runner.contract.link import Link, Queue
+from fedsim_runner.contract.link import Link, Links, Queue
 
 from ..fake_kernel import FakeKernel
-from .cases import CASES, GOLDEN, PROPERTIES, as_dicts, commands, each_backend
+from .cases import CASES, G5, GOLDEN, PROPERTIES, SLOW, as_dicts, commands, each_backend
 
 
 @each_backend
@@ -84,3 +85,17 @@ def test_profile_to_commands(
         GOLDEN / kind.name / f"{case}.txt",
         "".join(f"{line}\n" for line in lines),
     )
+
+
+@each_backend
+@pytest.mark.parametrize("case", ["different", "nothing", "peer"])
+def test_links_that_change_are_planned_as_all_together_would_be(
+    kind: type[LinkBackend], case: str, probed: dict[str, Any]
+) -> None:
+    planned = dataclasses.replace(CASES[case], later=(G5,))
+    changed = Deviation({"a": Links(SLOW, G5)}).of(planned)
+    backend = kind(probed)
+    before = backend.plan(planned)
+    some = backend.plan_changed(changed, {"a"})
+    assert {name: {**before[name], **some.get(name, {})} for name in before} == kind(probed).plan(changed)
+    assert some["a"][UP] != before["a"][UP]
