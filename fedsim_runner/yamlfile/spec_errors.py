@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..contract.errors import Exit, FedsimError
 
 PathPart = str | int
+
+_LONG_WORD = re.compile(r"\S{201,}")
 
 DATA_NOT_AT_HAND = "data not at hand"
 PACKAGES_NOT_AT_HAND = "packages not at hand"
@@ -34,7 +37,7 @@ class SpecError:
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
         what = f"{self.path}: {self.message}" if self.path else self.message
-        text = f"{where}: {what} ({self.hint})" if self.hint else f"{where}: {what}"
+        text = f"{where}: {_shorten(f'{what} ({self.hint})' if self.hint else what)}"
         # Text from a file may be shown, but must not control the terminal or look like a second error.
         return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
@@ -55,6 +58,11 @@ class SpecErrors(FedsimError):
         """Return all mistakes and their number as one error; ``where`` is what the user calls the file."""
         count = len(self.errors)
         return FedsimError(f"{self}\n{count} mistake{'s' if count > 1 else ''} in {where}", self.exit)
+
+
+def _shorten(text: str) -> str:
+    """Cut words that nobody reads to their end, such as a file's content in place of its name."""
+    return _LONG_WORD.sub(lambda found: f"{found[0][:60]}...{found[0][-20:]}", text)
 
 
 def _order(error: SpecError) -> tuple[int, str, int, int, str, str]:
