@@ -35,7 +35,7 @@ def render_summary(report: Mapping[str, Any], run_dir: Path, page: Path | None =
     status = str(report.get("status"))
     head = Text.assemble(
         (f"{report.get('run')}: {status}", STYLES.get(status, "bold")),
-        f" after {_duration(report)}",
+        _after(report),
         f", links by {report['link_backend']}" if report.get("link_backend") else "",
     )
     parts: list[RenderableType] = [Text(""), head]
@@ -67,9 +67,11 @@ def render_summary(report: Mapping[str, Any], run_dir: Path, page: Path | None =
     return Group(*parts)
 
 
-def _duration(report: Mapping[str, Any]) -> str:
-    """Return how long the course took; of a dilated run in device time, with wall time beside it."""
-    lasted = seconds(report.get("duration_s"))
+def _after(report: Mapping[str, Any]) -> str:
+    """Return how long the course took, if it has begun; of a dilated run in device time, with wall time beside it."""
+    if report.get("duration_s") is None:
+        return ""
+    lasted = f" after {seconds(report['duration_s'])}"
     if "time_factor" not in report:
         return lasted
     wall = seconds(report.get("wall_duration_s"))

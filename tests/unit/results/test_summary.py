@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from fedsim_runner.results import render_summary
 from fedsim_runner.results.tables.rounds import mean_round_seconds
 
 
-def shown(rounds: list[dict[str, Any]], tmp_path: Path) -> str:
+def shown(rounds: list[dict[str, Any]], tmp_path: Path, **more: Any) -> str:
     console = Console(width=120, record=True, file=(tmp_path / "out").open("w"))
-    report = {"run": "r", "status": "finished", "duration_s": 3.0, "rounds": rounds, "final": {}, "devices": {}}
+    report = {"run": "r", "status": "finished", "duration_s": 3.0, "rounds": rounds, "final": {}, "devices": {}} | more
     console.print(render_summary(report, tmp_path))
     return console.export_text()
 
@@ -27,6 +28,14 @@ def test_rounds_that_were_not_evaluated_are_not_in_the_table(tmp_path: Path) -> 
     assert [row[0] for row in table] == [str(number) for number in range(10, 101, 10)]
     assert "(10 of 100 rounds; all in rounds.csv)" in text
     assert "accuracy by round  ▁▂▃▄▅▅▆▇██" in text
+
+
+@pytest.mark.parametrize(("lasted", "head"), [(3.0, "r: finished after 3.00 s"), (None, "r: running")])
+def test_a_course_that_has_not_begun_has_no_duration(lasted: float | None, head: str, tmp_path: Path) -> None:
+    status = head.split()[1]
+    assert shown([], tmp_path, status=status, duration_s=lasted, link_backend="netem").split("\n")[1] == (
+        f"{head}, links by netem"
+    )
 
 
 def test_the_mean_of_a_round_counts_those_between_two_evaluations() -> None:
