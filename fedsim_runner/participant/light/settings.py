@@ -227,7 +227,7 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
         path = f"{prefix}{key}"
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{path}.")
-        elif not isinstance(value, Mapping):
+        elif not isinstance(value, Mapping) or path in _KEYS:  # an empty section says nothing, an empty value is wrong
             yield path, value
 
 

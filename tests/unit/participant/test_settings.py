@@ -49,6 +49,7 @@ def test_sampling(federate: dict[str, Any], asked: int) -> None:
         ({"train": {"optimizer": {"momentun": 0.9}}}, 'did you mean "train.optimizer.momentum"'),
         ({"quantization": {"method": "uniform"}}, "quantization.method"),
         ({"train": {"local_update_steps": "3"}}, "train.local_update_steps: '3' is not of type int"),
+        ({"model": {"hidden": {}}}, "model.hidden: {} is not of type int"),
         ({"train": {"local_update_steps": True}}, "train.local_update_steps: True is not of type int"),
         ({"federate": {"sample_client_num": 5}}, "federate.sample_client_num: more than"),
         ({"eval": {"metrics": ["roc_auc"]}}, "eval.metrics"),
