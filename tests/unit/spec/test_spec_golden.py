@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def cases(folder: str) -> list[object]:
 
 
 def without_folders(text: str) -> str:
+    text = re.sub(r"\S+(?=\.\.\.x{10})", "", text)  # of a long path that was cut, as much is left as its folder leaves
     return text.replace(f"{SPECS / 'good'}/", "").replace(f"{SPECS / 'bad'}/", "").replace(str(content_root()), "")
 
 
