@@ -173,3 +173,6 @@ def test_what_several_lab_hosts_counted_of_one_direction_is_added_up() -> None:
     found = course.counted_links["pi-1", "up"]
     assert (found.packets, found.lost, found.overflowed, found.bytes, found.rate_bps) == (200, 4, 2, 10_000, 9)
     assert (found.rate_verdict, found.loss_verdict, found.reason) == ("within", "out", "2 lost")
+    both = [replace(one, reason="the loss varied") for one in (near, far)]
+    (link,) = CourseState().apply_all(both).counted_links.values()
+    assert link.reason == "the loss varied", "what both say is said once"

@@ -198,7 +198,7 @@ class LinkCounted(Event):
             rate_bps=max(self.rate_bps or 0, other.rate_bps or 0),
             rate_verdict=_worse(self.rate_verdict, other.rate_verdict),
             loss_verdict=_worse(self.loss_verdict, other.loss_verdict),
-            reason="; ".join(reason for reason in (self.reason, other.reason) if reason) or None,
+            reason="; ".join(dict.fromkeys(reason for reason in (self.reason, other.reason) if reason)) or None,
         )
 
 
