@@ -8,13 +8,13 @@ from fedsim_runner.contract.link import INTERFACE
 
 QUEUE_NUMBER = 0
 TABLE = "mangle"
-#: The variant of iptables that sets nftables' rules.
-IPTABLES_NFT = "iptables-nft"
+#: The variants of iptables: one sets nftables' rules, the other those of the kernel's older interface.
+IPTABLES_NFT, IPTABLES_LEGACY = "iptables-nft", "iptables-legacy"
 
 
 def iptables_programs() -> list[str]:
     """The iptables variants installed here, the kernel's newer interface first."""
-    return [name for name in (IPTABLES_NFT, "iptables-legacy", "iptables") if shutil.which(name)]
+    return [name for name in (IPTABLES_NFT, IPTABLES_LEGACY, "iptables") if shutil.which(name)]
 
 
 def queue_rule() -> list[str]:

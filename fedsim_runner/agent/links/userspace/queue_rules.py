@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...host import programs
 from . import rule_set
-from .queue_rule import IPTABLES_NFT, has_queue_rule, list_rules_arguments, queue_rule_arguments
+from .queue_rule import IPTABLES_LEGACY, IPTABLES_NFT, has_queue_rule, list_rules_arguments, queue_rule_arguments
 
 PRESENT, ABSENT = "present", "absent"
 
@@ -24,7 +24,9 @@ class QueueRules:
         """Whether its rule is there: :data:`PRESENT` or :data:`ABSENT`."""
         if self._iptables is None:
             return ABSENT
-        # The older interface to the kernel does not count its changes.
+        # The older interface to the kernel does not count its changes, but shows whether there are any rules.
+        if self._iptables == IPTABLES_LEGACY and rule_set.has_empty_chain():
+            return ABSENT
         found = rule_set.read_rule_set() if self._iptables == IPTABLES_NFT else None
         if found is None:
             return self._list(self._iptables)

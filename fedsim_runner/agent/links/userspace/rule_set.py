@@ -24,6 +24,7 @@ _GENERATION_ID = 1  # the first attribute of the answer, a big-endian number
 _UNTOUCHED = 1
 _IPT_SO_GET_INFO = 64
 _INFO = struct.Struct("=32s13I")  # name; hooks, entries and underflows of each, number of entries, size
+_PREROUTING_ENTRY, _PREROUTING_UNDERFLOW = 2, 7  # where the chain's rules begin, and where its policy is
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -67,6 +68,15 @@ def trace(iptables: str) -> object:
     if iptables == IPTABLES_NFT:
         return read_rule_set()
     return read_rule_set(), _read_table()  # a program named only `iptables` is one or the other
+
+
+def has_empty_chain() -> bool:
+    """Whether the older interface certainly has no rule in the queue rule's chain, in the calling thread's namespace."""
+    table = _read_table()
+    if table is None:
+        return False
+    fields = _INFO.unpack(table)
+    return bool(fields[_PREROUTING_ENTRY] == fields[_PREROUTING_UNDERFLOW])
 
 
 def _read_table() -> bytes | None:
