@@ -71,7 +71,7 @@ def trace(iptables: str) -> object:
 
 
 def has_empty_chain() -> bool:
-    """Whether the older interface certainly has no rule in the queue rule's chain, in the calling thread's namespace."""
+    """Whether the older interface certainly has no rule in the queue rule's chain in the calling thread's namespace."""
     table = _read_table()
     if table is None:
         return False

@@ -26,9 +26,9 @@ from ..remote.probe import probe_lab_hosts
 from .timed_container import TimingError, remove_left_over, time_steps
 
 # In a quota a step takes several times as long.
-SECONDS_FREE = 2.0
+SECONDS_FREE = 1.5
 SECONDS_WITHIN_QUOTA = 5.0
-SECONDS_OF_PARTS = 2.0
+SECONDS_OF_PARTS = 1.5
 # Steps of the slowest reference take some seconds there, and two of them are hardly apart.
 LEAST_WITHIN_SMALL = 2
 AT_ONCE = 32

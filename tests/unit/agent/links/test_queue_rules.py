@@ -14,7 +14,9 @@ EMPTY, FULL = ((0, 152, 304, 456, 608),) * 2, ((0, 400, 552, 704, 856), (248, 40
 
 
 @pytest.mark.parametrize(
-    ("table", "read", "listed"), [(EMPTY, ABSENT, 0), (FULL, PRESENT, 1), (None, PRESENT, 1)], ids=["empty", "full", "none"]
+    ("table", "read", "listed"),
+    [(EMPTY, ABSENT, 0), (FULL, PRESENT, 1), (None, PRESENT, 1)],
+    ids=["empty", "full", "none"],
 )
 def test_an_empty_chain_of_the_older_interface_needs_no_program(
     table: tuple[tuple[int, ...], tuple[int, ...]] | None, read: str, listed: int, monkeypatch: pytest.MonkeyPatch
