@@ -25,6 +25,7 @@ from .unread_settings import describe_unread_here
 GROUP: Final = "lab_hosts"
 PASSWORDS: Final = ("ansible_become_password", "ansible_become_pass")
 DOCUMENTED: Final = "docs/labs.md shows one, and inventories/lab/ is an example"
+MOVE_IT: Final = "move it out of the folder"
 # It becomes the name of a file, and a part of a group's name.
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 # Ansible and our plays take these for groups.
@@ -51,6 +52,9 @@ def load_lab(access: LabAccess) -> tuple[LabHost, ...]:
         raise LabInventoryError(f"{path}: there is no such lab inventory", hint=DOCUMENTED)
     if _is_experiment(path):
         raise LabInventoryError(f"{path}: is an experiment file and no inventory of a lab", hint=DOCUMENTED)
+    # Ansible would take it for groups of odd names, or make devices of it where our plugin is enabled.
+    if (strange := next(filter(_is_experiment, _entries(path)), None)) is not None:
+        raise LabInventoryError(f"{strange}: is an experiment file in the inventory of a lab", hint=MOVE_IT)
     variables, groups = _read(path, access.keys)
     if not variables:
         raise LabInventoryError(
@@ -82,6 +86,13 @@ def become_password_of(access: LabAccess, name: str) -> str | None:
         return given
     found = _read(access.inventory, access.keys, PASSWORDS, name)[0].get(name, {})
     return next((str(found[one]) for one in PASSWORDS if found.get(one) is not None), None)
+
+
+def _entries(path: Path) -> list[Path]:
+    try:
+        return sorted(path.iterdir())
+    except OSError:  # no folder, or one that Ansible is about to name
+        return []
 
 
 def _is_experiment(path: Path) -> bool:
@@ -187,10 +198,8 @@ def _read(
             if "vault" in text.lower():
                 hint = "; ".join(filter(None, ("--vault-password-file or --vault-id opens it", unread)))
             raise LabInventoryError(f"{path}: {text}", hint=hint) from error
-        except SystemExit as error:  # of the plugin that reads experiment files, which has named one
-            raise LabInventoryError(
-                f"{path}: has an experiment file in it", hint="move it out of the folder"
-            ) from error
+        except SystemExit as error:  # of the plugin that reads experiment files, which has named one further below
+            raise LabInventoryError(f"{path}: has an experiment file in it", hint=MOVE_IT) from error
         named = sorted(one.name for one in inventory.groups.values() if one.get_hosts())
         return found, [one for one in named if one not in ("all", "ungrouped", GROUP)]
 

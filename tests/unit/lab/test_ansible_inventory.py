@@ -162,7 +162,7 @@ def test_an_experiment_file_among_those_of_an_inventory(tmp_path: Path, reposito
     text = (repository / "examples" / "quickstart.yaml").read_text(encoding="utf-8")
     (tmp_path / "exp.yaml").write_text(text, encoding="utf-8")
     (tmp_path / "hosts.ini").write_text("[lab_hosts]\none\n", encoding="utf-8")
-    with pytest.raises(LabInventoryError, match="has an experiment file in it"):
+    with pytest.raises(LabInventoryError, match=r"exp\.yaml: is an experiment file in the inventory"):
         load_lab(LabAccess(tmp_path))
 
 
