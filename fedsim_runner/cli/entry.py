@@ -119,6 +119,8 @@ def _name(command: CommandInfo) -> str:
 
 for _verb in VERBS:
     import_module(f".verbs.{_verb.replace('-', '_')}", __package__)
+# Help lists them in this order, also where one of them was imported before the others.
+app.registered_commands.sort(key=lambda command: VERBS.index(_name(command)))
 
 
 def _looks_like_a_file(word: str) -> bool:
