@@ -14,6 +14,7 @@ import pytest
 
 from fedsim_runner.agent.host import programs
 from fedsim_runner.agent.lab_network.delays import Reached
+from fedsim_runner.agent.lab_network.receive_offload import has_gro
 from fedsim_runner.agent.lab_network.vxlan import BRIDGE
 from fedsim_runner.agent.links import netns, rtnetlink, wiring
 from fedsim_runner.agent.links.wiring import mac_address, vxlan_name
@@ -49,6 +50,8 @@ def test_devices_of_several_lab_hosts_reach_each_other_under_their_own_addresses
         assert [address for _, address in hosts.one_way_s(source, target)] == [hosts.addresses[source]]
     assert [mtu_of(hosts, name) for name in ("server", "a", "b", "c")] == [1450] * 4
     assert len(hosts.one_way_s("b", "server", size=1450 - 28)) == 1
+    with hosts["north"].inside_run():
+        assert not has_gro(vxlan_name(BRIDGE))
 
 
 def test_joining_again_changes_nothing(hosts: Hosts) -> None:

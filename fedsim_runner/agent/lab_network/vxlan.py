@@ -20,6 +20,7 @@ from ..links.protocol import Failures
 from ..links.run_namespace import RunNamespace, without_ipv6
 from ..links.wiring import bridge_name, crossing_bridge, mac_address, vxlan_name
 from .members import PREFIX
+from .receive_offload import turn_off_gro
 
 #: The bridge of all devices that are in no partition.
 BRIDGE = bridge_name(0)
@@ -168,6 +169,7 @@ class Vxlan:
             assert made is not None
             set_forwarding(made.index, tunnel.behind)
             rtnetlink.set_neighbours(made.index, tunnel.peers)
+            turn_off_gro(name)
         lines = [*without_ipv6(name, name), (name, ["link", "set", "dev", name, "alias", tunnel.run])]
         lines.append((name, ["link", "set", "dev", name, "master", bridge, "up"]))
         is_crossing = bridge == crossing_bridge(bridge.removeprefix("w"))
