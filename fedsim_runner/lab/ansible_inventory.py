@@ -1,7 +1,7 @@
 """The lab hosts of an Ansible inventory: a file, a folder or a program, in every form that Ansible reads.
 
 Ansible's own classes read it, so that groups, group_vars, templates and vaults mean what they mean in a play. This is
-the only place of the command that imports Ansible, and it does so only for a lab.
+the only place of the command that imports Ansible, beside the one that explains its errors, and only for a lab.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..content import collections_path, content_root
-from ..contract.errors import Exit, FedsimError
 from .access import LabAccess, LabKeys, VaultSecret
 from .host import LabHost
+from .inventory_error import DOCUMENTED, LabInventoryError, error_for
 from .lab_variables import host_settings
 from .ssh_variables import LOGIN_PASSWORDS, become_mistakes, password_mistakes, ssh_of
+from .unparsed_inventory import unparsed_explained
 from .unread_settings import describe_unread_here
 
 GROUP: Final = "lab_hosts"
 PASSWORDS: Final = ("ansible_become_password", "ansible_become_pass")
-DOCUMENTED: Final = "docs/labs.md shows one, and inventories/lab/ is an example"
 MOVE_IT: Final = "move it out of the folder"
 # It becomes the name of a file, and a part of a group's name.
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
@@ -32,12 +32,6 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 _NO_NAMES: Final = frozenset({"all", "ungrouped", "devices", GROUP})
 # Keys that every experiment file has and no inventory has.
 _EXPERIMENT_KEYS: Final = (re.compile(r"^name:", re.MULTILINE), re.compile(r"^devices:", re.MULTILINE))
-
-
-class LabInventoryError(FedsimError):
-    """The inventory of a lab cannot be used; the text names the file and every mistake."""
-
-    exit = Exit.SPEC
 
 
 def load_lab(access: LabAccess) -> tuple[LabHost, ...]:
@@ -67,8 +61,7 @@ def load_lab(access: LabAccess) -> tuple[LabHost, ...]:
         mistakes += [f"{path}: host {name}: {what}" for what in wrong]
     mistakes += [f"{path}: {what}" for what in _twice(hosts)]
     if mistakes:
-        count = f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''} in {path}"
-        raise LabInventoryError("\n".join([*mistakes, count]), hint=DOCUMENTED)
+        raise error_for(path, mistakes)
     return tuple(hosts)
 
 
@@ -114,13 +107,10 @@ def _lab_host(name: str, variables: Mapping[str, Any], keys: LabKeys) -> tuple[L
     if connection not in ("local", "ssh", "smart", "ansible.builtin.ssh", "ansible.builtin.local"):
         mistakes.append(f"ansible_connection is {connection}, and must be ssh, or local for this machine")
     is_local = str(connection).endswith("local")
-    try:
-        ssh = None if is_local else ssh_of(name, variables, keys)
-    except ValueError as error:
-        ssh = None
-        mistakes.append(str(error))
+    ssh = None
     if not is_local:
-        mistakes += [*become_mistakes(variables), *password_mistakes(variables)]
+        ssh, wrong = ssh_of(name, variables, keys)
+        mistakes += [*wrong, *become_mistakes(variables), *password_mistakes(variables)]
     host = LabHost(
         name=name,
         cpus=settings.cpus,
@@ -179,7 +169,8 @@ def _read(
             _start_ansible()
             loader = DataLoader()
             _use_vaults(loader, [(secret.label, _vault(secret, loader)) for secret in keys.vault])
-            inventory = InventoryManager(loader=loader, sources=[str(path)])
+            with unparsed_explained(loader):
+                inventory = InventoryManager(loader=loader, sources=[str(path)])
             manager = VariableManager(loader=loader, inventory=inventory)
             group = inventory.groups.get(GROUP)
             found = {}

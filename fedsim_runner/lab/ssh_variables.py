@@ -20,30 +20,22 @@ _ARGUMENTS: Final = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh
 _WORD: Final = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\[\]{}'\"-][^\s\x00-\x1f\x7f-\x9f{}'\"]*")
 
 
-def ssh_of(name: str, variables: Mapping[str, Any], keys: LabKeys) -> Ssh:
-    """How ssh reaches a host, by the variables of Ansible's connection plugin ``ssh``.
+def ssh_of(name: str, variables: Mapping[str, Any], keys: LabKeys) -> tuple[Ssh, list[str]]:
+    """How ssh reaches a host, by the variables of Ansible's connection plugin ``ssh``, and a sentence for each mistake.
 
-    Raises:
-        ValueError: one of them is wrong.
+    Where there are mistakes, what they are about is left out of the first.
     """
 
     def first(*names: str) -> Any:
         return next((variables[one] for one in names if variables.get(one) not in (None, "")), None)
 
+    mistakes: list[str] = []
     port = first("ansible_port", "ansible_ssh_port")
     if port is not None and not (str(port).isdecimal() and 0 < int(port) < 65536):
-        raise ValueError(f"ansible_port is {port!r}, and must be a number from 1 to 65535")
-    arguments: list[str] = []
-    words = {key: str(variables.get(key) or "") for key in _ARGUMENTS}
-    if keys.ssh_common_args and not words["ansible_ssh_common_args"]:
-        words["--ssh-common-args"] = keys.ssh_common_args
-    for key, text in words.items():
-        try:
-            arguments += shlex.split(text)
-        except ValueError as error:
-            raise ValueError(f"{key}: {error}") from error
-        if not text.isprintable():
-            raise ValueError(f"{key} is {text!r}, and must have no line ends or control characters")
+        mistakes.append(f"ansible_port is {port!r}, and must be a number from 1 to 65535")
+        port = None
+    arguments, wrong = _arguments(variables, keys)
+    mistakes += wrong
     checked = first("ansible_host_key_checking", "ansible_ssh_host_key_checking")
     if checked is not None and str(checked).lower() in NO:
         arguments += ["-o", "StrictHostKeyChecking=no"]
@@ -52,20 +44,22 @@ def ssh_of(name: str, variables: Mapping[str, Any], keys: LabKeys) -> Ssh:
         try:
             arguments += ["-o", f"IdentityFile={Path(str(key_file)).expanduser()}"]
         except RuntimeError:
-            raise ValueError(f"ansible_ssh_private_key_file is {key_file}, and there is no such user here") from None
+            mistakes.append(f"ansible_ssh_private_key_file is {key_file}, and there is no such user here")
     user = first("ansible_user", "ansible_ssh_user")
     interpreter = str(first("ansible_python_interpreter") or "auto")
     if len(interpreter.split()) > 1:
         # Ansible takes it for one name from ansible-core 2.19 on.
-        raise ValueError(f"ansible_python_interpreter is {interpreter!r}, and must be one path, or auto")
+        mistakes.append(f"ansible_python_interpreter is {interpreter!r}, and must be one path, or auto")
     become = variables.get("ansible_become", variables.get("fedsim_become"))
     address = first("ansible_host", "ansible_ssh_host")
     address = name if address is None else address
     for key, value in (("ansible_host", address), ("ansible_user", user)):
-        # Numbers are what YAML makes of some names.
-        if value is not None and (isinstance(value, bool) or not _WORD.fullmatch(str(value))):
-            raise ValueError(f"{key} is {value!r}, and must be one word, as ssh takes it")
-    return Ssh(
+        # Whole numbers are what YAML makes of some names; of one with a dot it may have dropped digits.
+        if isinstance(value, float):
+            mistakes.append(f"{key} is {value!r}, a number: write it in quotes, or the whole address")
+        elif value is not None and (isinstance(value, bool) or not _WORD.fullmatch(str(value))):
+            mistakes.append(f"{key} is {value!r}, and must be one word, as ssh takes it")
+    ssh = Ssh(
         address=str(address),
         user=None if user is None else str(user),
         port=None if port is None else int(port),
@@ -73,6 +67,25 @@ def ssh_of(name: str, variables: Mapping[str, Any], keys: LabKeys) -> Ssh:
         interpreter="python3" if interpreter.startswith("auto") else interpreter,
         sudo=str(become).lower() not in NO,
     )
+    return ssh, mistakes
+
+
+def _arguments(variables: Mapping[str, Any], keys: LabKeys) -> tuple[list[str], list[str]]:
+    """The words that variables add to ssh's command line, and a sentence for each mistake."""
+    texts = {key: str(variables.get(key) or "") for key in _ARGUMENTS}
+    if keys.ssh_common_args and not texts["ansible_ssh_common_args"]:
+        texts["--ssh-common-args"] = keys.ssh_common_args
+    arguments: list[str] = []
+    mistakes: list[str] = []
+    for key, text in texts.items():
+        if not text.isprintable():
+            mistakes.append(f"{key} is {text!r}, and must have no line ends or control characters")
+            continue
+        try:
+            arguments += shlex.split(text)
+        except ValueError as error:
+            mistakes.append(f"{key}: {error}")
+    return arguments, mistakes
 
 
 def become_mistakes(variables: Mapping[str, Any]) -> Iterator[str]:

@@ -21,6 +21,7 @@ from .other_runs import usable_cpus
 from .pins import check_pins
 from .placement_error import PlacementError
 from .placement_notes import describe_placement
+from .silence_note import describe_short_silence
 from .speeds import Speeds, describe_speeds
 from .timed_steps import describe_untimed
 from .timeline_notes import describe_timeline, refuse_unseen
@@ -106,6 +107,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
             *describe_refusals(wall, in_force),
             *describe_varying_links(experiment, placed),
             *describe_approximations(wall, in_force, scale),
+            *describe_short_silence(experiment, scale),
             *describe_timeline(experiment, scale),
             *describe_edges(experiment, placed),
             *(note for load in loads for note in describe_tightness(load)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..contract.names import RunNameError, check_run
-from ..lab.ansible_inventory import LabInventoryError
+from ..lab.inventory_error import LabInventoryError
 from ..results.run_files import read_manifest
 from ..testbed.installed import DEFAULT, all_testbeds, find_testbed
 from ..testbed.protocol import Testbed

@@ -9,7 +9,7 @@ from typing import Any
 from ..contract.errors import Exit, FedsimError
 from ..contract.paths import REPORT
 from ..contract.plain_folder import NotPlainError, require_plain
-from ..lab.ansible_inventory import LabInventoryError
+from ..lab.inventory_error import LabInventoryError
 from ..results.run_files import read_course, read_json
 from ..testbed.values import UnreachableError
 from .hold import is_held

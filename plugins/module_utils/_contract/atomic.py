@@ -27,6 +27,8 @@ def explain(error: OSError, path: Path) -> str:
     """Return a message for people about what went wrong with ``path``."""
     if error.errno in FULL:
         return f"no space left on {path}"
+    if error.errno == errno.ENOENT and not path.parent.exists():
+        return f"{path} cannot be written: there is no folder {path.parent} (any more)"
     return f"{path} cannot be written: {error.strerror or error}"
 
 
@@ -108,6 +110,10 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
             if mode is not None:
                 draft.chmod(mode)
             draft.replace(path)
+    except OSError as error:
+        if error.filename != str(draft):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # nobody has heard of the draft
     finally:
         draft.unlink(missing_ok=True)
 

@@ -54,7 +54,9 @@ def test_the_mode_is_set_before_the_file_is_in_place(tmp_path: Path) -> None:
 
 
 def test_an_error_for_people_names_the_file(tmp_path: Path) -> None:
-    with pytest.raises(atomic.CannotWriteError, match=f"^{tmp_path}/none/file cannot be written: No such file"):
+    with pytest.raises(
+        atomic.CannotWriteError, match=f"^{tmp_path}/none/file cannot be .*: there is no folder {tmp_path}/none"
+    ):
         atomic.replace(tmp_path / "none" / "file", "text")
 
 
@@ -79,3 +81,13 @@ def test_nothing_is_appended_through_a_link_or_into_a_pipe(tmp_path: Path) -> No
         with pytest.raises(atomic.CannotWriteError, match=f"{path} cannot be written"):
             atomic.AppendFile(path)
     assert outside.read_bytes() == b""
+
+
+def test_an_error_names_the_file_and_not_its_draft(tmp_path: Path) -> None:
+    path = tmp_path / "gone" / "rounds.csv"
+    with pytest.raises(OSError, match="No such file or directory") as failed:
+        atomic.write(path, "")
+    assert failed.value.filename == str(path)
+    with pytest.raises(OSError, match="directory") as failed, atomic.replacing(tmp_path) as draft:
+        draft.write_text("")
+    assert (failed.value.filename, failed.value.filename2) == (str(tmp_path), None)

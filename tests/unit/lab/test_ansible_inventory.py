@@ -9,8 +9,9 @@ import pytest
 
 from fedsim_runner.contract.errors import Exit
 from fedsim_runner.lab.access import LabAccess, LabKeys, VaultSecret
-from fedsim_runner.lab.ansible_inventory import LabInventoryError, become_password_of, load_lab
+from fedsim_runner.lab.ansible_inventory import become_password_of, load_lab
 from fedsim_runner.lab.host import LabHost
+from fedsim_runner.lab.inventory_error import LabInventoryError
 from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.ansible
@@ -82,7 +83,6 @@ def test_all_mistakes_are_named_together(tmp_path: Path) -> None:
 
 def test_an_inventory_that_is_missing_empty_or_damaged(tmp_path: Path) -> None:
     assert "no host in the group lab_hosts" in mistakes_of(tmp_path, "all: {hosts: {one: }}\n")
-    assert str(tmp_path / "hosts.yml") in mistakes_of(tmp_path, "lab_hosts: [\n")
     with pytest.raises(LabInventoryError, match="no such lab inventory"):
         load_lab(LabAccess(tmp_path / "missing"))
 
@@ -124,6 +124,7 @@ def test_the_example_is_a_lab() -> None:
     [
         ("ansible_host: [192.0.2.1]", "ansible_host is ['192.0.2.1'], and must be one word"),
         ("ansible_host: '-oProxyCommand=x'", "ansible_host is '-oProxyCommand=x', and must be one word"),
+        ("ansible_host: 10.10", "ansible_host is 10.1, a number: write it in quotes, or the whole address"),
         ("ansible_host: yes", "ansible_host is True, and must be one word"),
         ("ansible_user: two words", "ansible_user is 'two words', and must be one word"),
         (
@@ -138,6 +139,15 @@ def test_the_example_is_a_lab() -> None:
 )
 def test_values_that_ssh_or_the_plays_cannot_have(tmp_path: Path, stated: str, message: str) -> None:
     assert f"hosts.yml: host one: {message}" in mistakes_of(tmp_path, f"lab_hosts: {{hosts: {{one: {{{stated}}}}}}}\n")
+
+
+def test_all_that_is_wrong_with_a_host_is_named(tmp_path: Path) -> None:
+    stated = (
+        "ansible_port: 0, ansible_user: a b, ansible_ssh_args: \"'\", ansible_ssh_extra_args: '\"', ansible_host: {}"
+    )
+    text = mistakes_of(tmp_path, f"lab_hosts: {{hosts: {{one: {{{stated}}}}}}}\n")
+    wrong = ("ansible_port", "ansible_ssh_args", "ansible_ssh_extra_args", "ansible_host", "ansible_user")
+    assert [line.split(": host one: ")[1].split()[0].rstrip(":") for line in text.splitlines()[:-1]] == list(wrong)
 
 
 def test_what_ansible_takes_for_no_is_no(tmp_path: Path) -> None:

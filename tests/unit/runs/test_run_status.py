@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.lab.ansible_inventory import LabInventoryError
+from fedsim_runner.lab.inventory_error import LabInventoryError
 from fedsim_runner.runs import run_status
 from fedsim_runner.runs.labs import NO_OPTIONS
 
