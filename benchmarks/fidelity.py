@@ -5,7 +5,7 @@
     python -m benchmarks.fidelity dilation [--engine NAME] [--factor F] [--rounds N] [--steps N]
 
 On this machine, as root, with real containers. ``smoothness``: how much the times of equal steps differ within small
-CPU limits. ``speeds``: the reference step of an engine on devices of some types, one after the other, against what the
+CPU limits. ``speeds``: the reference step of an engine on devices of some types, all at once, against what the
 types say; this machine must have been calibrated (``fedsim-provision calibrate``). ``dilation``: the same experiment in
 dilated time at a factor and at half of it, and in real time beside it.
 """

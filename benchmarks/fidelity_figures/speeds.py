@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import docker
 
 from fedsim_runner.catalog.load import load_catalog
 from fedsim_runner.compute.references import REFERENCES, convert, reference_of_engine
+from fedsim_runner.compute.references.facts import Reference
 from fedsim_runner.compute.store import known_for
 from fedsim_runner.contract.host_capacity import measure_this_machine
 from fedsim_runner.testbed.docker.calibration.timed_container import time_steps
@@ -43,7 +45,7 @@ class Measured:
 
 
 def measure(engine: str, types: Sequence[str]) -> list[Measured]:
-    """Time the step on one device of each type, one after the other.
+    """Time the step on one device of each type, all at once: so a change of the processor's speed is in all of them.
 
     Raises:
         SystemExit: this machine was not calibrated for the engine, or a type has no figures.
@@ -52,14 +54,20 @@ def measure(engine: str, types: Sequence[str]) -> list[Measured]:
     known = {} if reference is None else known_for(measure_this_machine().processor)
     if reference is None or reference.name not in known:
         raise SystemExit(f"no calibration: fedsim-provision calibrate --engine {engine}")
-    calibration, client, found = known[reference.name], docker.from_env(timeout=120), []
-    with preferred(client.info()) as parent:
-        for name in types:
-            compute = load_catalog().device_types[name].compute
-            if compute is None:
-                raise SystemExit(f"{name} is nominal: it has no figures")
-            asked = convert(compute.seconds, REFERENCES[compute.reference], reference)
-            share = calibration.share(asked)
+    calibration, client = known[reference.name], docker.from_env(timeout=120)
+    asked = {name: _asked(name, reference) for name in types}
+    with preferred(client.info()) as parent, ThreadPoolExecutor(len(asked)) as pool:
+
+        def measured(name: str) -> Measured:
+            share = calibration.share(asked[name])
             timing = time_steps(client, calibration.image, reference, share.threads, share.cpus, SECONDS, parent)
-            found.append(Measured(name, reference.name, share.cpus, asked, timing.wall_s, timing.steps))
-    return found
+            return Measured(name, reference.name, share.cpus, asked[name], timing.wall_s, timing.steps)
+
+        return list(pool.map(measured, asked))
+
+
+def _asked(name: str, reference: Reference) -> float:
+    compute = load_catalog().device_types[name].compute
+    if compute is None:
+        raise SystemExit(f"{name} is nominal: it has no figures")
+    return convert(compute.seconds, REFERENCES[compute.reference], reference)
