@@ -13,7 +13,7 @@ from fedsim_runner.lab.host import LabHost
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.spec.experiment import Experiment
 from fedsim_runner.testbed.stages import Stage
-from fedsim_runner.testbed.values import Failure, Lack, Line, Listener, Order, Stopped, Traits
+from fedsim_runner.testbed.values import Failure, Lack, Line, Listener, Order, Stopped, Traits, UnreachableError
 
 STAGES = (
     Stage("preflight", Exit.LAB, leaves=False),
@@ -72,11 +72,11 @@ class FakeTestbed:
     def open(self, run: str) -> None:
         self.open_gates.add(run)
 
-    def measure(self, run: str) -> Sequence[LinkMeasured]:
+    def measure(self, run: str) -> tuple[Sequence[LinkMeasured], Mapping[str, UnreachableError]]:
         self.calls.append("measure")
         if run not in self.there:
             raise FedsimError(f"run {run} has nothing to measure", Exit.SPEC)
-        return list(self.measured)
+        return list(self.measured), {name: UnreachableError(f"{name} is away") for name in self.out_of_reach}
 
     def follow(self, order: Order, listener: Listener) -> None:
         if order.run not in self.there:
@@ -114,7 +114,7 @@ class FakeTestbed:
 
     def logs(
         self, run: str, devices: Sequence[str], follow: bool, tail: int
-    ) -> tuple[Sequence[str], Iterator[Line]] | None:
+    ) -> tuple[Sequence[str], Iterator[Line], Mapping[str, UnreachableError]] | None:
         return None
 
     def _pass(self, stage: str, listener: Listener, makes: Order | None = None) -> None:

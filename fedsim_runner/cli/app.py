@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -70,7 +70,7 @@ UnshapedOption = Annotated[
     typer.Option("--allow-unshaped", help="Continue even if the kernel cannot shape a link; the report says so."),
 ]
 
-__all__ = ["DEFAULT_RUNS_DIR", "Exit", "app", "load", "out", "print_json"]
+__all__ = ["DEFAULT_RUNS_DIR", "Exit", "app", "load", "out", "print_errors", "print_json"]
 
 
 def out(stderr: bool = False) -> SafeConsole:
@@ -95,6 +95,12 @@ def load(spec: Path, overrides: Sequence[Override] = (), limits: bool = True) ->
         raise errors.counted(str(spec)) from errors
     except OSError as error:
         raise FedsimError(f"{spec}: {error.strerror}", Exit.SPEC) from error
+
+
+def print_errors(reasons: Iterable[str]) -> None:
+    """Print on the standard error what went wrong beside what is shown."""
+    for reason in reasons:
+        out(stderr=True).print(f"error: {reason}", style="red", markup=False, highlight=False)
 
 
 def print_json(value: Any) -> None:

@@ -72,7 +72,7 @@ class LabHost:
 
     Attributes:
         cpus: that runs may use; the inventory may set less than the machine has. The same for ``memory_bytes``.
-        gpu_ids: GPUs as the Engine calls them, by number or UUID.
+        gpu_ids: GPUs as the Engine calls them, by number.
         labels: what tells it from others; experiment files ask for them.
         taken: what other runs hold of it.
         reservations: those of all runs, the planned one's included, when it was probed.

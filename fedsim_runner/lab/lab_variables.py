@@ -22,7 +22,7 @@ HOST_VARIABLES: Final = {
     "of letters, digits, dots, dashes and underscores",
     "fedsim_cpus": "how many cpus runs may use, a number above 0",
     "fedsim_memory": "how much memory runs may use, as 16GB or 512MB",
-    "fedsim_gpus": f"GPUs that runs may use: their number, up to {GPUS_MAX}, or a list of their ids",
+    "fedsim_gpus": f"GPUs that runs may use: how many, up to {GPUS_MAX}, or a list of their numbers, from 0",
     "fedsim_lab_address": "the IPv4 address at which the other hosts reach it",
     "fedsim_lab_port": "a UDP port from 1 to 65534; with `lab.encrypt` the next one is used",
     "fedsim_registry": "a registry without a scheme, as registry.example:5000/team",
@@ -50,8 +50,6 @@ PLAY_VARIABLES: Final = frozenset(
 _MEMORY: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([MG])i?B?", re.IGNORECASE)
 _LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _REGISTRY: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(/[a-z0-9][a-z0-9._-]*)*/?")
-# A number, a UUID, or that of a part of a GPU, which has slashes with some drivers.
-_GPU_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_/:.-]*")
 
 
 @dataclass(frozen=True)
@@ -124,13 +122,12 @@ def _memory(value: Any) -> dict[str, Any]:
 
 
 def _gpus(value: Any) -> dict[str, Any]:
+    # By number alone, as the probe finds them: under a second name a GPU could be given twice.
     if isinstance(value, list):
-        ids = tuple(str(one) for one in value)
-        if any(isinstance(one, bool) or not isinstance(one, str | int) for one in value) or len(set(ids)) < len(ids):
+        numbers = [_whole(one) if isinstance(one, str | int) and not isinstance(one, bool) else -1 for one in value]
+        if not numbers or len(set(numbers)) < len(numbers) or not all(0 <= one < GPUS_MAX for one in numbers):
             raise ValueError
-        if not ids or not all(_GPU_ID.fullmatch(one) for one in ids):
-            raise ValueError
-        return {"gpu_ids": ids}
+        return {"gpu_ids": tuple(map(str, numbers))}
     number = _whole(value)
     if not 0 < number <= GPUS_MAX:
         raise ValueError

@@ -20,6 +20,7 @@ from ..testbed.values import Line, UnreachableError
 from .hold import is_held
 from .labs import NO_OPTIONS, LabOptions
 from .lookup import KnownRun, find_run, testbed_of
+from .silent_hosts import describe_silent
 
 LOG_NAMES = ("course/exp_print.log", "console.log")
 POLL_EVERY_S = 0.3
@@ -34,8 +35,8 @@ def log_lines(
     tail: int,
     testbed: Testbed | None = None,
     lab: LabOptions = NO_OPTIONS,
-) -> tuple[Sequence[str], Iterator[Line]]:
-    """Return the names of the devices (all if none is named) and their log lines.
+) -> tuple[Sequence[str], Iterator[Line], Sequence[str]]:
+    """Return the names of the devices (all if none is named), their log lines, and why lab hosts do not answer.
 
     Args:
         follow: go on as new lines are written.
@@ -49,7 +50,8 @@ def log_lines(
     known = find_run(run)
     try:
         if found := (testbed or testbed_of(known, lab)).logs(run, devices, follow, tail):
-            return found
+            names, lines, silent = found
+            return names, lines, describe_silent(silent, _planned(known)) if silent else ()
     except UnreachableError:
         if not _files(known):
             raise
@@ -62,7 +64,7 @@ def log_lines(
         raise FedsimError(f"run {run}: there is no container and nothing was collected", Exit.SPEC)
     names = select_devices(run, devices, files)
     chosen = {name: files[name] for name in names}
-    return names, _growing_lines(run, chosen, tail) if follow and going_on else iter(_file_lines(chosen, tail))
+    return names, _growing_lines(run, chosen, tail) if follow and going_on else iter(_file_lines(chosen, tail)), ()
 
 
 def _files(known: KnownRun) -> dict[str, Path]:
@@ -79,7 +81,10 @@ def _files(known: KnownRun) -> dict[str, Path]:
 
 
 def _planned(known: KnownRun) -> dict[str, Any]:
-    return {} if known.folder is None else read_devices(known.folder)[0]
+    if known.folder is None:
+        return {}
+    require_plain(known.folder)
+    return read_devices(known.folder)[0]
 
 
 def _file_lines(files: Mapping[str, Path], tail: int) -> list[Line]:

@@ -11,7 +11,7 @@ from ..lab.access import LabAccess
 from ..lab.host import LabHost
 from ..plan.model import Plan
 from ..spec.experiment import Experiment
-from .values import Lack, Line, Listener, Order, Traits
+from .values import Lack, Line, Listener, Order, Traits, UnreachableError
 
 
 class Testbed(Protocol):
@@ -40,8 +40,9 @@ class Testbed(Protocol):
     def open(self, run: str) -> None:
         """Open the gate of a provisioned run; safe to call twice."""
 
-    def measure(self, run: str) -> Sequence[LinkMeasured]:
-        """Measure the links of a provisioned run, in device time; a FedsimError says why that is not possible."""
+    def measure(self, run: str) -> tuple[Sequence[LinkMeasured], Mapping[str, UnreachableError]]:
+        """Measure the links of a provisioned run, in device time; and why lab hosts do not answer, by host. A
+        FedsimError says why nothing can be measured."""
 
     def follow(self, order: Order, listener: Listener) -> None:
         """Follow the course to its end. Missing steps of provisioning and opening are done first. Then all results are
@@ -71,5 +72,6 @@ class Testbed(Protocol):
 
     def logs(
         self, run: str, devices: Sequence[str], follow: bool, tail: int
-    ) -> tuple[Sequence[str], Iterator[Line]] | None:
-        """Names of the devices (all if none is given) and their log lines; None if only the run folder may have any."""
+    ) -> tuple[Sequence[str], Iterator[Line], Mapping[str, UnreachableError]] | None:
+        """Names of the devices (all if none is given), their log lines, and why lab hosts do not answer, by host; None
+        if only the run folder may have any lines."""

@@ -10,7 +10,7 @@ from rich.text import Text
 from fedsim_runner.contract.errors import Exit
 from fedsim_runner.runs.labs import LabOptions
 
-from ..app import RunArgument, app, out
+from ..app import RunArgument, app, out, print_errors
 from ..lab_options import on_a_lab
 
 # Colours to distinguish devices; red is for errors.
@@ -32,7 +32,8 @@ def logs(
     """Print the participants' logs, from their containers or from the run folder."""
     from fedsim_runner.runs.device_logs import log_lines
 
-    names, lines = log_lines(run, devices or [], follow, tail, lab=lab)
+    names, lines, silent = log_lines(run, devices or [], follow, tail, lab=lab)
+    print_errors(silent)
     console = out()
     width = max(map(len, names))
     styles = {name: NAME_STYLES[number % len(NAME_STYLES)] for number, name in enumerate(names)}
@@ -43,4 +44,4 @@ def logs(
     except KeyboardInterrupt:
         if not follow:
             raise
-    return Exit.DONE
+    return Exit.LAB if silent else Exit.DONE

@@ -14,7 +14,7 @@ from rich.text import Text
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.runs.labs import LabOptions
 
-from ..app import JsonOption, app, out, print_json
+from ..app import JsonOption, app, out, print_errors, print_json
 from ..lab_options import on_a_lab
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def status(
         print_json(answers)
     else:
         console.print(_all_table(answers) if answers else "no runs")
-    for reason in found.unreachable:
-        out(stderr=True).print(f"error: {reason}", style="red", markup=False, highlight=False)
+    print_errors(found.unreachable)
     return Exit.LAB if found.unreachable else Exit.DONE
 
 

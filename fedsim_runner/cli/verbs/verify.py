@@ -11,7 +11,7 @@ from rich.text import Text
 from fedsim_runner.contract.errors import Exit
 from fedsim_runner.runs.labs import LabOptions
 
-from ..app import JsonOption, RunArgument, app, out, print_json
+from ..app import JsonOption, RunArgument, app, out, print_errors, print_json
 from ..lab_options import on_a_lab
 
 STYLES = {"within": "green", "out": "bold red", "undetermined": "yellow"}
@@ -26,15 +26,19 @@ def verify(run: RunArgument, as_json: JsonOption = False, *, lab: LabOptions) ->
     """
     from fedsim_runner.runs.verification import compute_of_run, verify_run
 
-    rows, path = verify_run(run, lab)
+    verified = verify_run(run, lab)
+    rows = verified.rows
     if as_json:
         print_json(rows)
     else:
         out().print(_table(rows) if rows else Text("no device of the run has a link now: none was measured"))
-        if path is not None:
-            out().print(Text(f"all values: {path}", overflow="fold"))
+        if verified.path is not None:
+            out().print(Text(f"all values: {verified.path}", overflow="fold"))
         if compute := compute_of_run(run):
             out().print(_compute_table(compute))
+    print_errors(verified.silent)
+    if verified.silent:
+        return Exit.LAB
     return Exit.LINKS if any(row["verdict"] == "out" for row in rows) else Exit.DONE
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
@@ -29,9 +29,12 @@ class LabEngines:
         self._connect = connect
 
     def ask(
-        self, work: Callable[[LabHost, LabEngine], T], timeout_s: int = TIMEOUT_S
+        self, work: Callable[[LabHost, LabEngine], T], timeout_s: int = TIMEOUT_S, at_once: int = AT_ONCE
     ) -> tuple[dict[str, T], Mapping[str, UnreachableError]]:
-        """What ``work`` returns for each host, and why it returns nothing for those that do not answer; by host."""
+        """What ``work`` returns for each host, and why it returns nothing for those that do not answer; by host.
+
+        ``at_once``: how many hosts are asked at the same time.
+        """
         found: dict[str, T] = {}
         silent: dict[str, UnreachableError] = {}
 
@@ -42,7 +45,7 @@ class LabEngines:
             except UnreachableError as error:
                 return error
 
-        with ThreadPoolExecutor(min(AT_ONCE, max(1, len(self._hosts)))) as pool:
+        with ThreadPoolExecutor(min(at_once, max(1, len(self._hosts)))) as pool:
             # In the hosts' order, whichever answers first.
             for host, answer in zip(self._hosts, pool.map(attempt, self._hosts), strict=True):
                 if isinstance(answer, UnreachableError):
@@ -62,25 +65,15 @@ class LabEngines:
             raise error
         return found
 
-    def each(self, timeout_s: int = TIMEOUT_S) -> Iterator[tuple[LabHost, LabEngine]]:
-        """One after the other.
-
-        Raises:
-            UnreachableError: one does not answer.
-        """
-        for host in self._hosts:
-            with self._connect(host, timeout_s) as engine:
-                yield host, engine
-
     def devices(
         self, run: str, timeout_s: int = TIMEOUT_S
-    ) -> tuple[dict[str, tuple[LabHost, Mapping[str, Any]]], Sequence[UnreachableError]]:
-        """Each device's host and its container there, as the Engine sums it up; and why a host does not answer."""
+    ) -> tuple[dict[str, tuple[LabHost, Mapping[str, Any]]], Mapping[str, UnreachableError]]:
+        """Each device's host and its container, as the Engine sums it up; and why hosts do not answer, by host."""
         found, silent = self.ask(lambda _, engine: engine.containers(run, "device"), timeout_s)
         devices: dict[str, tuple[LabHost, Mapping[str, Any]]] = {
             name: (host, item) for host in self._hosts for name, item in found.get(host.name, {}).items()
         }
-        return devices, list(silent.values())
+        return devices, silent
 
     def statuses(self, run: str) -> tuple[Sequence[HostStatus], Sequence[UnreachableError]]:
         """What each host that has something of a run says of it, and why a host does not answer.

@@ -14,7 +14,7 @@ from fedsim_runner.contract.paths import StateFolder
 from fedsim_runner.contract.reservation import Reservation, give_back, reserve
 from fedsim_runner.lab.access import LabAccess
 from fedsim_runner.lab.host import LabHost
-from fedsim_runner.plan.model import Plan
+from fedsim_runner.plan.model import Plan, group_by_host
 
 from ..stages import exit_of, stage_named
 from ..values import Stopped
@@ -27,9 +27,10 @@ from .stages import STAGES
 def wanted_of(plan: Plan) -> Mapping[str, Reservation]:
     """What the plan gives the devices of each of its lab hosts, by host."""
     memory = {load.lab_host.name: load.memory_bytes for load in plan.loads}
+    by_host = group_by_host(plan.placed)
     found = {}
     for host in plan.lab_hosts:
-        placed = [item for item in plan.placed if item.lab_host == host.name]
+        placed = by_host.get(host.name, ())
         found[host.name] = Reservation(
             plan.run,
             cpus=round(sum(item.cpus for item in placed), 4),

@@ -130,29 +130,29 @@ class DockerTestbed:
         if all(answer is None for answer in answers):
             raise FedsimError(f"run {run} has no agent that could open its gate", Exit.COURSE)
 
-    def measure(self, run: str) -> Sequence[LinkMeasured]:
+    def measure(self, run: str) -> tuple[Sequence[LinkMeasured], Mapping[str, UnreachableError]]:
         """Have the agents measure the links of their lab hosts, one after the other."""
         self._check_engine(run)
         found: list[LinkMeasured] = []
-        is_there = False
-        for host, engine in self._engines.each(MEASURE_TIMEOUT_S):
-            answer = engine.ask_agent(run, agent_calls.MeasureLinks(again=True))
-            if answer is None:
-                continue
-            is_there = True
+        call = agent_calls.MeasureLinks(again=True)
+        on_hosts, silent = self._engines.ask(
+            lambda _, engine: engine.ask_agent(run, call), MEASURE_TIMEOUT_S, at_once=1
+        )
+        answers = {host: answer for host, answer in on_hosts.items() if answer is not None}
+        for host, answer in answers.items():
             reason = answer.get("error") or answer.get("reason")
             if reason:
-                raise FedsimError(
-                    f"the links of run {run} on lab host {host.name} were not measured: {reason}", Exit.LINKS
-                )
-            found += measured_links(answer, host.name)
-        if not is_there:
+                raise FedsimError(f"the links of run {run} on lab host {host} were not measured: {reason}", Exit.LINKS)
+            found += measured_links(answer, host)
+        if not answers:
+            for error in silent.values():
+                raise error
             raise FedsimError(
                 f"run {run} has no agent on the lab host that could measure its links",
                 Exit.SPEC,
                 f"fedsim-provision up FILE --run {run} brings its testbed up",
             )
-        return found
+        return found, silent
 
     def follow(self, order: Order, listener: Listener) -> None:
         """Run run_experiment.yml: one call of ansible-playbook from provisioning to the report."""
@@ -215,14 +215,16 @@ class DockerTestbed:
         if ended:
             run_facts.record_journal(manifest, order.folder)
             run_facts.record_containers(manifest, order.folder)
-        try:
-            for host, engine in self._engines.each():
-                if ended:
-                    run_facts.record_packages(manifest, engine, order.run)
-                else:
-                    run_facts.record_engine(manifest, host.name, engine, order.run)
-        except UnreachableError:
-            return
+
+        def add(host: LabHost, engine: LabEngine) -> None:
+            if ended:
+                run_facts.record_packages(manifest, engine, order.run)
+            else:
+                run_facts.record_engine(manifest, host.name, engine, order.run)
+
+        carry = {host.name for host in order.plan.lab_hosts}
+        # One after the other, as all add to the same. What a lab host that is lost has is not known.
+        LabEngines([host for host in self._hosts if host.name in carry], self._connect).ask(add, at_once=1)
 
     def exec(self, run: str, device: str, command: Sequence[str]) -> int:
         """Run it on the lab host that carries the device."""
@@ -235,24 +237,26 @@ class DockerTestbed:
             sys.stdout.flush()
             with self._connect(host, TIMEOUT_S) as engine:
                 return run_inside(engine.client.api, item["Id"], command, Streams.own())
-        if silent:
-            raise silent[0]
+        for error in silent.values():
+            raise error
         hint = f"it has {', '.join(sorted(devices))}" if devices else "it has no containers here"
         raise FedsimError(f"run {run} has no device {device}: {hint}", Exit.SPEC)
 
     def logs(
         self, run: str, devices: Sequence[str], follow: bool, tail: int
-    ) -> tuple[Sequence[str], Iterator[Line]] | None:
+    ) -> tuple[Sequence[str], Iterator[Line], Mapping[str, UnreachableError]] | None:
         """Read them from the containers, including those that have ended."""
         self._check_engine(run)
         containers, silent = self._engines.devices(run, LOGS_TIMEOUT_S)
+        if not containers or not containers.keys() >= set(devices):
+            for error in silent.values():
+                raise error
         if not containers:
-            if silent:
-                raise silent[0]
             return None
         names = select_devices(run, devices, containers)
         places = {name: (containers[name][0], containers[name][1]["Id"]) for name in names}
-        return names, container_lines(places, lambda host: self._connect(host, LOGS_TIMEOUT_S), follow, tail)
+        lines = container_lines(places, lambda host: self._connect(host, LOGS_TIMEOUT_S), follow, tail)
+        return names, lines, {} if devices else silent
 
     @property
     def _is_here(self) -> bool:

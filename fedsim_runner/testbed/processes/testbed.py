@@ -28,7 +28,7 @@ from fedsim_runner.spec.without_limits import report_impossible
 from fedsim_runner.yamlfile.spec_errors import SpecErrors
 
 from ..orphans import end_processes
-from ..values import Failure, Lack, Line, Listener, Order, Stopped, Traits
+from ..values import Failure, Lack, Line, Listener, Order, Stopped, Traits, UnreachableError
 from .children import interpreters, living_participants
 from .loopback import local_device_file, participants_of
 from .process_course import Course
@@ -127,7 +127,7 @@ class ProcessTestbed:
             raise FedsimError(f"run {run} is not waiting here", Exit.COURSE)
         self._courses[run].open()
 
-    def measure(self, run: str) -> Sequence[LinkMeasured]:
+    def measure(self, run: str) -> tuple[Sequence[LinkMeasured], Mapping[str, UnreachableError]]:
         """Not possible: all processes share the loopback, and nothing limits it."""
         raise FedsimError(f"run {run} has plain processes: it has no links to measure", Exit.SPEC)
 
@@ -191,7 +191,7 @@ class ProcessTestbed:
 
     def logs(
         self, run: str, devices: Sequence[str], follow: bool, tail: int
-    ) -> tuple[Sequence[str], Iterator[Line]] | None:
+    ) -> tuple[Sequence[str], Iterator[Line], Mapping[str, UnreachableError]] | None:
         """None: participants write into the run folder."""
         return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -101,12 +101,14 @@ def test_ctrl_c_ends_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
 LINES = [Line("server", "[one]"), Line("pi-1", "two :smile:")]
 
 
-def fake_log_lines(monkeypatch: pytest.MonkeyPatch, names: list[str], interrupted: bool = False) -> list[Any]:
+def fake_log_lines(
+    monkeypatch: pytest.MonkeyPatch, names: list[str], interrupted: bool = False, silent: Sequence[str] = ()
+) -> list[Any]:
     asked: list[Any] = []
 
     def log_lines(
         run: str, devices: list[str], follow: bool, tail: int, **_: object
-    ) -> tuple[list[str], Iterator[Line]]:
+    ) -> tuple[list[str], Iterator[Line], Sequence[str]]:
         asked.extend([run, devices, follow, tail])
 
         def lines() -> Iterator[Line]:
@@ -114,7 +116,7 @@ def fake_log_lines(monkeypatch: pytest.MonkeyPatch, names: list[str], interrupte
             if interrupted:
                 raise KeyboardInterrupt
 
-        return names, lines()
+        return names, lines(), silent
 
     monkeypatch.setattr(device_logs, "log_lines", log_lines)
     return asked
@@ -133,6 +135,15 @@ def test_logs_of_one_device_are_its_lines(monkeypatch: pytest.MonkeyPatch, capsy
     fake_log_lines(monkeypatch, ["server"])
     assert call(["logs", "study", "server"]) == Exit.DONE
     assert capsys.readouterr().out == "[one]\n"
+
+
+def test_logs_name_a_lab_host_whose_devices_are_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_log_lines(monkeypatch, ["server"], silent=["lab2 is away"])
+    assert call(["logs", "study"]) == Exit.LAB
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("[one]\n", "error: lab2 is away\n")
 
 
 @pytest.mark.parametrize(("options", "code"), [(["-f"], Exit.DONE), ([], Exit.INTERRUPTED)])

@@ -44,6 +44,21 @@ def test_a_link_out_of_tolerance_has_an_exit_code(testbed: FakeTestbed, capsys: 
     assert [row["verdict"] for row in json.loads(capsys.readouterr().out)] == ["within", "out"]
 
 
+@pytest.mark.parametrize(("carries", "code"), [("one", Exit.DONE), ("two", Exit.LAB)])
+def test_a_lab_host_that_is_away_matters_if_it_carries_a_device(
+    carries: str, code: Exit, testbed: FakeTestbed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = tmp_path / "inventory" / "device_files"
+    files.mkdir(parents=True)
+    content = {"lab_host": carries, "devices": [{"name": "pi"}]}
+    (files / f"{carries}.json").write_text(json.dumps(content), encoding="utf-8")
+    testbed.out_of_reach = ["two"]
+    assert call(["verify", "study"]) == code
+    shown = capsys.readouterr()
+    assert shown.err == ("error: two is away\n" if code else "")
+    assert "within" in shown.out and (tmp_path / "links.csv").exists()
+
+
 def test_a_run_whose_course_is_over_keeps_what_was_measured(
     testbed: FakeTestbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -27,7 +27,7 @@ def test_everything_that_can_be_stated() -> None:
         {"site": "north", "gpu": "a100"}, 3.5, 16 * 2**30, ("0", "1"), "10.0.0.7", Path("/srv/fedsim")
     )
     assert host_settings(stated) == (settings, [])
-    assert host_settings({"fedsim_gpus": ["GPU-1", 3]})[0].gpu_ids == ("GPU-1", "3")
+    assert host_settings({"fedsim_gpus": ["1", 3]})[0].gpu_ids == ("1", "3")
     assert host_settings({}) == (HostSettings(), [])
 
 
@@ -52,6 +52,8 @@ def test_everything_that_can_be_stated() -> None:
         ("fedsim_state_root", "fedsim"),
         ("fedsim_gpus", 10**9),
         ("fedsim_gpus", ["0 1"]),
+        ("fedsim_gpus", ["GPU-8f"]),
+        ("fedsim_gpus", [1, "1"]),
         ("fedsim_cpus", 10**400),
         ("fedsim_memory", "9" * 400 + "GB"),
         *((name, value) for name in HOST_VARIABLES for value in (None, [], {1: 2}, float("nan"), -1)),

@@ -33,7 +33,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeEngine:
     return FakeEngine()
 
 
-def lines_of(engine: FakeEngine, run: str, *arguments: Any) -> tuple[Sequence[str], Iterator[Line]]:
+def lines_of(engine: FakeEngine, run: str, *arguments: Any) -> tuple[Sequence[str], Iterator[Line], Sequence[str]]:
     """Log lines from a lab host with this Engine, all of whose containers are the run's devices."""
     engine.devices[run] = dict.fromkeys(engine.client.api.chunks, "running")
     testbed = DockerTestbed([LabHost("one")], connect=lambda host, timeout_s: nullcontext(engine))
@@ -49,7 +49,7 @@ def test_lines_of_containers_are_merged_by_time(follow: bool, engine: FakeEngine
     api = engine.client.api
     api.chunks["server"] = [stamp(1) + b"\x1b[33mone\x1b[0m\n" + stamp(4) + b"fo", b"ur\n" + stamp(5) + b"no end"]
     api.chunks["pi"] = [stamp(2) + b"two\r\n" + stamp(3) + b"three\n", b"broken"]
-    names, lines = lines_of(engine, "study", [], follow, 5)
+    names, lines, _ = lines_of(engine, "study", [], follow, 5)
     assert names == ["server", "pi"]
     assert [(line.device, line.text) for line in lines] == [
         ("server", "one"),
@@ -114,10 +114,10 @@ def test_a_run_that_is_over_is_read_from_its_folder(engine: FakeEngine, tmp_path
     collected(tmp_path, "server", SERVER)
     collected(tmp_path, "pi", PI)
     collected(tmp_path, "early", "no log yet\n", "console.log")
-    _, lines = lines_of(engine, "study", ["server", "pi"], True, 0)
+    _, lines, _ = lines_of(engine, "study", ["server", "pi"], True, 0)
     texts = [line.text.rpartition(": ")[2].strip() for line in lines]
     assert texts == ["one", "two", "Traceback (most recent call last):", "three", "four"]
-    names, lines = lines_of(engine, "study", [], False, 1)
+    names, lines, _ = lines_of(engine, "study", [], False, 1)
     assert sorted(names) == ["early", "pi", "server"]
     assert sorted(line.text.strip().rpartition(": ")[2] for line in lines) == ["four", "no log yet", "three"]
     with pytest.raises(FedsimError, match="did you mean server"):
@@ -140,7 +140,7 @@ def test_plain_processes_are_followed_until_their_run_ends(engine: FakeEngine, t
     Registry().record("study", tmp_path / "runs" / "study", "processes", [], "running")
     held = ExitStack()
     held.enter_context(hold("study"))
-    _, lines = log_lines("study", [], True, 0)
+    _, lines, _ = log_lines("study", [], True, 0)
     assert [next(lines).text.strip() for _ in range(3)][-1] == "three"
 
     def write() -> None:
@@ -162,7 +162,7 @@ EVIL = "\x1b]0;title\x07\x9b2J\x9d8;;https://evil\x9c\x1b[1;1H\u202eround 1 [lin
 
 def test_no_line_controls_the_terminal(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
     engine.client.api.chunks["pi"] = [stamp(1) + EVIL.encode() + b"\n" + stamp(2) + b"\xff\x9b31m\n"]
-    _, lines = lines_of(engine, "study", [], False, 0)
+    _, lines, _ = lines_of(engine, "study", [], False, 0)
     assert [line.text for line in lines] == ["round 1 [link=x]", "\ufffd\ufffd31m"]
     collected = Path("runs/old/collected/pi/course")
     collected.mkdir(parents=True)

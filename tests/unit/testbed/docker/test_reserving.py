@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from fedsim_runner.contract.paths import StateFolder
 from fedsim_runner.contract.process_identity import start_time
 from fedsim_runner.contract.reservation import Reservation, read_reservations, reserve
 from fedsim_runner.lab.access import LabAccess
-from fedsim_runner.plan.model import Plan
+from fedsim_runner.plan.model import PlacedDevice, Plan
 from fedsim_runner.plan.placement import make_plan
 from fedsim_runner.runs import planning
 from fedsim_runner.runs.planning import plan_beside_others
@@ -32,6 +33,22 @@ def test_a_plan_reserves_what_it_gives_on_each_lab_host() -> None:
     assert sorted(wanted) == ["a", "b"]
     assert sum(one.cpus for one in wanted.values()) == pytest.approx(sum(item.cpus for item in plan.placed))
     assert [one.memory_bytes for one in wanted.values()] == [load.memory_bytes for load in plan.loads]
+
+
+class Counted(tuple[PlacedDevice, ...]):
+    """Devices of a plan that count how often somebody goes through them."""
+
+    passes = 0
+
+    def __iter__(self) -> Iterator[PlacedDevice]:
+        type(self).passes += 1
+        return super().__iter__()
+
+
+def test_what_is_reserved_is_found_in_one_pass_however_many_lab_hosts_there_are() -> None:
+    plan = make_plan(experiment(clients=9), [lab_host(name) for name in "abcde"], "r")
+    wanted_of(replace(plan, placed=Counted(plan.placed)))
+    assert Counted.passes == 1
 
 
 def test_on_this_machine_the_second_plan_is_refused_until_it_knows_the_first(tmp_path: Path) -> None:

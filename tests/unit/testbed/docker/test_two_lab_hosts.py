@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,12 +17,13 @@ from fedsim_runner.contract.paths import StateFolder
 from fedsim_runner.contract.process_identity import start_time
 from fedsim_runner.lab.access import LabAccess
 from fedsim_runner.lab.host import LabHost
+from fedsim_runner.plan.placement import make_plan
 from fedsim_runner.runs.lookup import all_runs
 from fedsim_runner.testbed.docker import testbed as docker_testbed
 from fedsim_runner.testbed.docker.docker_engine import AgentSilentError, NoEngineError
 from fedsim_runner.testbed.docker.run_inventory import bare_inventory
 from fedsim_runner.testbed.docker.testbed import DockerTestbed
-from fedsim_runner.testbed.values import UnreachableError
+from fedsim_runner.testbed.values import Order, UnreachableError
 from tests.builders import experiment, lab_host
 from tests.fake_engine import FakeEngine
 
@@ -169,13 +171,52 @@ def test_logs_of_devices_on_both(lab: Lab) -> None:
     found = lab.testbed.logs("study", [], False, 0)
     assert found is not None
     assert (list(found[0]), [line.text for line in found[1]]) == (["server", "phone"], ["one", "two", "three"])
+    assert found[2] == {}
+
+
+def test_logs_of_those_that_answer_are_shown(lab: Lab) -> None:
+    lab.engines["one"] = None
+    found = lab.testbed.logs("study", [], False, 0)
+    assert found is not None
+    assert (list(found[0]), list(found[2])) == (["phone"], ["one"])
+    with pytest.raises(UnreachableError, match="on one"):
+        lab.testbed.logs("study", ["server"], False, 0)
+    found = lab.testbed.logs("study", ["phone"], False, 0)
+    assert found is not None and found[2] == {}
+
+
+def test_links_of_those_that_answer_are_measured(lab: Lab) -> None:
+    lab.engines["one"] = None
+    with pytest.raises(UnreachableError, match="on one"):
+        lab.testbed.measure("study")
+    engine_of(lab, "two").answers = {"study": {"links": []}}
+    measured, silent = lab.testbed.measure("study")
+    assert (list(measured), list(silent)) == ([], ["one"])
+
+
+def order(lab: Lab) -> Order:
+    plan = make_plan(experiment(clients=3), lab.probe([LOCAL, REMOTE], LabAccess()), "study")
+    return Order(plan, Path())
 
 
 def test_the_manifest_has_every_engine(lab: Lab) -> None:
     manifest: dict[str, object] = {"images": {}}
-    order = type("Order", (), {"run": "study", "folder": Path()})()
-    lab.testbed.record(manifest, order, ended=False)
+    lab.testbed.record(manifest, order(lab), ended=False)
     assert manifest["engines"] == dict.fromkeys(("one", "two"), manifest["engine"])
+
+
+def test_the_manifest_has_the_engines_that_answer(lab: Lab) -> None:
+    lab.engines["one"] = None
+    manifest: dict[str, Any] = {"images": {}}
+    lab.testbed.record(manifest, order(lab), ended=False)
+    assert list(manifest["engines"]) == ["two"]
+
+
+def test_the_manifest_has_no_engine_of_a_lab_host_without_devices(lab: Lab) -> None:
+    plan = make_plan(experiment(), [lab_host("two")], "study")
+    manifest: dict[str, Any] = {"images": {}}
+    lab.testbed.record(manifest, Order(plan, Path()), ended=False)
+    assert list(manifest["engines"]) == ["two"]
 
 
 def test_a_plan_may_use_both(lab: Lab) -> None:
