@@ -1,6 +1,6 @@
 """Whom a message is from: the address that its connection comes from says so, not what is written in it.
 
-Each device has an address of its own, which its link lets it not change (docs/network.md), and the server finds all
+Each device has an address of its own, which its link does not let it change (docs/network.md), and the server finds all
 devices in ``/etc/hosts``. Only that file is asked: a name that a client makes up must not make the server wait for a
 resolver. Participants without containers share the loopback, where nothing tells them apart: there a message is from
 whom it says.

@@ -91,7 +91,7 @@ def _own_noise_us(scale: TimeScale) -> float:
 def tolerated_delay_us(asked_us: float, scale: TimeScale = REAL_TIME) -> float:
     """Return by how much a delay may be off, both in wall time: 1 ms or 2 %, whichever is more.
 
-    Both back ends were measured at +0.4 to +0.7 ms on an idle lab host with two cores (docs/network.md).
+    Both back ends were measured at +0.4 to +0.7 ms on an idle lab host with two cores (docs/measuring-links.md).
     """
     return max(_own_noise_us(scale), 0.02 * asked_us)
 

@@ -18,7 +18,7 @@ from ..wiring import partitions_of
 from .crossings import NOWHERE, Crossings
 
 #: Packets in a second that the packet process passes with a 99th percentile of 1 ms, measured on two shared cores that
-#: other programs kept busy (Linux 6.18, Python 3.11): docs/network.md has the figures.
+#: other programs kept busy (Linux 6.18, Python 3.11): docs/links.md has the figures.
 PACKETS_PER_S = 50_000
 MAX_QUEUE_PACKETS = 131_072
 #: The group of a device that is offline.
