@@ -29,11 +29,11 @@ def answer(agent: Agent, name: str, arguments: dict[str, Any]) -> Mapping[str, A
     """
     match parse_call(name, arguments):
         case Probe():
-            return agent.link_calls.probe_result()
+            return dict(agent.probed)
         case OfferLab(port):
-            return agent.link_calls.offer_lab(port)
+            return agent.lab_calls.offer(port)
         case JoinLab(settled, port, check):
-            return agent.link_calls.join_lab(settled, port, check)
+            return agent.lab_calls.join(settled, port, check)
         case ApplyLinks(check, devices):
             return agent.link_calls.apply(check, devices)
         case MeasureLinks(again, devices):

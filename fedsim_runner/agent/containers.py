@@ -162,31 +162,27 @@ class Containers:
 
     # -- asking for one -----------------------------------------------------------------------------------------------
 
-    def on_event(self, event: Mapping[str, Any]) -> Container | None:
-        """Take one event of the Engine; return the container if it is a known one that runs no longer.
-
-        All other changes follow when the Engine has answered.
-        """
+    def on_event(self, event: Mapping[str, Any]) -> None:
+        """Take one event of the Engine: the end of a known container at once, all else once the Engine has answered."""
         actor = event.get("Actor") or {}
         attributes = actor.get("Attributes") or {}
         identity = str(actor.get("ID"))
         device = attributes.get(LABEL_DEVICE, "")
         if attributes.get(LABEL_RUN) != self._run or device not in self._reactions.devices():
-            return None
+            return
         known = self.by_device.get(device)
         moment = float(event.get("timeNano") or 0) / 1e9
         is_end = event.get("Action") == "die"
         if is_end and known is not None and known.id == identity and known.pid:
             if moment and moment < known.started_at:
-                return None  # of an earlier process of the container, whose end has been noticed since
+                return  # of an earlier process of the container, whose end has been noticed since
             self._events[device] += 1
             code = str(attributes.get("exitCode", ""))
             self._stop(known, int(code) if code.isdigit() else None, False)
-            return self.by_device[device]
+            return
         self._events[device] += 1
         self._unknown[device] = identity
         self._ask(device)
-        return None
 
     def _ask(self, device: str) -> None:
         """Ask the Engine for an unknown container; if it does not answer, the device stays unknown."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,7 @@ from .host.network_container import NetworkContainer
 from .host.samples import Sampler
 from .lab.joining import join_lab
 from .lab.part import LabPart
+from .lab_calls import LabCalls
 from .lab_network.lab_network import LabNetwork
 from .link_calls import LinkCalls
 from .links import counters, probe
@@ -37,6 +39,7 @@ from .run_course import RunCourse, vary
 from .run_settings import RunSettings, read_run_settings
 from .run_state import RunState
 from .sampling import Sampling
+from .settings_reader import SettingsReader
 from .start_up import StartUp
 from .timeline.devices import Devices
 from .timeline.timeline import Timeline
@@ -56,7 +59,9 @@ class Agent:
     """The agent of one run. Docker's events, ticks and commands come from different threads and share one lock.
 
     Attributes:
+        probed: what this kernel can shape links with.
         link_calls: answers what is asked of the links.
+        lab_calls: answers what is asked of the network between lab hosts.
         stopping: set once it is to end.
         failure: why this agent cannot go on.
     """
@@ -99,9 +104,9 @@ class Agent:
             ),
         )
         fail = partial(watch.fail, None)
-        probed = probe.probe()
+        self.probed: Mapping[str, Any] = probe.probe()
         network = self._network = NetworkContainer(docker, run)
-        links = self._links = RunLinks(network, settings.link_backend, probed, recorder.record)
+        links = self._links = RunLinks(network, settings.link_backend, self.probed, recorder.record)
         self._lab_network = LabNetwork(run, network, links, state.lab_network, recorder.record)
         self._link_check = LinkCheck(self._lock, links, sampler, recorder.record)
         self._counters = CourseCounters(
@@ -142,11 +147,14 @@ class Agent:
             self._run_state,
             recorder,
         )
+        reader = SettingsReader(
+            self._lock, state.device_file, current, self._join_lab, containers, links, watch, recorder
+        )
+        self.lab_calls = LabCalls(reader, network, self._lab_network)
         self.link_calls = LinkCalls(
             self._lock,
-            state.device_file,
             current,
-            self._join_lab,
+            reader,
             containers,
             network,
             self._lab_network,
@@ -154,8 +162,6 @@ class Agent:
             gatekeeper,
             self._link_check,
             watch,
-            recorder,
-            probed,
         )
 
     def start(self) -> None:

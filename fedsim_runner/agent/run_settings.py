@@ -21,7 +21,7 @@ from .links import backends
 from .links.profile import DeviceLink, Profile
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunSettings:
     """One lab host's part of a run. A device missing from ``cpus`` has no CPU limit, and the link of one missing from
     ``variations`` does not vary by itself.
@@ -104,45 +104,45 @@ def read_run_settings(path: Path) -> RunSettings:
     links = [_link(device.name, device.address, device.link) for device in found.devices]
     peers = [_link(peer.device, address, peer.link) for address, peer in found.peers.items()]
     return RunSettings(
-        found.lab_host,
-        found.link_backend,
-        found.congestion_control,
-        found.allow_unshaped,
-        found.verify,
-        found.course.timeout_s,
-        found.course.silence_timeout_s,
-        found.course.on_client_failure == "continue",
-        found.course.min_clients,
-        found.course.total_rounds,
-        {device.name: device.role for device in found.devices},
-        {device.name: device.cpus for device in found.devices if device.cpus is not None},
-        {device.name: device.memory_bytes for device in found.devices},
-        {device.name: device.disk_bytes for device in found.devices},
-        {device.name: device.start_cpu_s for device in found.devices},
-        Profile(
-            links,
-            peers,
-            found.seed,
-            server,
-            ipaddress.IPv4Network(found.network.subnet).prefixlen,
-            any(entry.action in ("offline", "partition") for entry in found.timeline),
-            _later_links(planned, possible),
+        lab_host=found.lab_host,
+        link_backend=found.link_backend,
+        congestion_control=found.congestion_control,
+        allow_unshaped=found.allow_unshaped,
+        verify=found.verify,
+        timeout_s=found.course.timeout_s,
+        silence_timeout_s=found.course.silence_timeout_s,
+        go_on=found.course.on_client_failure == "continue",
+        min_clients=found.course.min_clients,
+        total_rounds=found.course.total_rounds,
+        roles={device.name: device.role for device in found.devices},
+        cpus={device.name: device.cpus for device in found.devices if device.cpus is not None},
+        memory_bytes={device.name: device.memory_bytes for device in found.devices},
+        disk_bytes={device.name: device.disk_bytes for device in found.devices},
+        start_cpu_s={device.name: device.start_cpu_s for device in found.devices},
+        links=Profile(
+            devices=links,
+            peers=peers,
+            seed=found.seed,
+            server=server,
+            prefix=ipaddress.IPv4Network(found.network.subnet).prefixlen,
+            may_part=any(entry.action in ("offline", "partition") for entry in found.timeline),
+            later=_later_links(planned, possible),
             topology=found.topology,
             clients_talk=found.course.clients_talk,
             fastest_up_bps=_fastest_up(possible),
             changing=directions_that_change(possible),
         ),
-        max((answer_s(route, found.time_scale) for route in routes.values()), default=0),
-        found.timeline,
-        variations,
-        found.tracks,
-        members_of(found),
-        found.lab,
-        {peer.device: peer.lab_host for peer in found.peers.values()},
-        {server: "server", **dict.fromkeys(found.clients, "client")},
-        found.time_scale,
-        found.timing_s,
-        {name: answer_s(route, found.time_scale) for name, route in routes_now.items()},
+        answer_s=max((answer_s(route, found.time_scale) for route in routes.values()), default=0),
+        timeline=found.timeline,
+        variations=variations,
+        tracks=found.tracks,
+        members=members_of(found),
+        lab=found.lab,
+        elsewhere={peer.device: peer.lab_host for peer in found.peers.values()},
+        everyone={server: "server", **dict.fromkeys(found.clients, "client")},
+        time_scale=found.time_scale,
+        timing_s=found.timing_s,
+        answers_s={name: answer_s(route, found.time_scale) for name, route in routes_now.items()},
     )
 
 

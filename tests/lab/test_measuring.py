@@ -60,22 +60,22 @@ class Checked:
         devices = [DeviceLink(name, address, *links[name]) for name, address in self.lab.addresses.items()]
         profile = Profile(devices, seed=1, server="server", topology=self.topology)
         return RunSettings(
-            "local",
-            "auto",
-            "auto",
-            False,
-            "warn",
-            60,
-            60,
-            False,
-            1,
-            1,
-            dict.fromkeys(links, "client"),
-            {},
-            {},
-            {},
-            {},
-            profile,
+            lab_host="local",
+            link_backend="auto",
+            congestion_control="auto",
+            allow_unshaped=False,
+            verify="warn",
+            timeout_s=60,
+            silence_timeout_s=60,
+            go_on=False,
+            min_clients=1,
+            total_rounds=1,
+            roles=dict.fromkeys(links, "client"),
+            cpus={},
+            memory_bytes={},
+            disk_bytes={},
+            start_cpu_s={},
+            links=profile,
         )
 
     def shape(self, links: dict[str, tuple[Link, Link]]) -> None:

@@ -97,7 +97,22 @@ class Bench:
         profile = Profile(self.devices, seed=3, server="server", topology=self.topology)
         roles: dict[str, Any] = dict.fromkeys(self.running, "client")
         return RunSettings(
-            "local", "auto", "auto", False, self.verify, 60, 60, False, 1, 1, roles, {}, {}, {}, {}, profile
+            lab_host="local",
+            link_backend="auto",
+            congestion_control="auto",
+            allow_unshaped=False,
+            verify=self.verify,
+            timeout_s=60,
+            silence_timeout_s=60,
+            go_on=False,
+            min_clients=1,
+            total_rounds=1,
+            roles=roles,
+            cpus={},
+            memory_bytes={},
+            disk_bytes={},
+            start_cpu_s={},
+            links=profile,
         )
 
     def measure(self, again: bool = False, names: list[str] | None = None) -> list[dict[str, Any]]:
