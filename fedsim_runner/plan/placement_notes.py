@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..catalog.engines import engine_facts
 from ..contract.cpu_limit import limit_to
@@ -34,60 +34,72 @@ def describe_placement(
         factor: the common cpu factor.
         scale: how device time and wall time are related.
     """
-    notes = []
+    return [
+        *_describe_factor(factor, scale),
+        *_describe_shares(placed, scale),
+        *_describe_small_memory(placed),
+        *(note for host in hosts for note in _describe_host(host, by_host[host.name])),
+    ]
+
+
+def _describe_factor(factor: float, scale: TimeScale) -> Iterator[str]:
     if not scale.is_real:
-        notes.append(describe_dilation(factor))
+        yield describe_dilation(factor)
     elif factor < 1:
-        notes.append(
+        yield (
             f"compute is scaled by {factor:g} on every device, so ratios hold; links stay in real time, so computing "
             f"takes {1 / factor:.3g} times as long beside sending as on the devices: time: dilated scales both "
             f"(repeat with cpu_factor: {factor:g})"
         )
+
+
+def _describe_shares(placed: Sequence[PlacedDevice], scale: TimeScale) -> Iterator[str]:
+    """Shares of processors that are too small to be smooth, or of which a part has no thread to use it."""
     # In a dilated run these are cores and milliseconds of the devices.
     coarse = [item for item in placed if limit_to(item.cpus / scale.factor).coarse]
     if coarse:
         least_cpus = min(item.cpus for item in coarse) / scale.factor
         limit = limit_to(least_cpus)
-        notes.append(
+        yield (
             f"{join_names([item.device.name for item in coarse])}: below 0.01 cpus a device computes in bursts; "
             f"at {least_cpus:g} cpus it gets {limit.quota_us / 1000:g} ms every {limit.period_us / 1000:g} ms, "
             "and its times are accurate to a few of these periods"
         )
     partly = [item for item in placed if item.cpus - item.threads > LEFT_OVER_CPUS]
     if partly:
-        notes.append(
+        yield (
             f"{join_names([item.device.name for item in partly])}: of {partly[0].cpus:g} cpus training uses "
             f"{partly[0].threads}, as each thread needs a whole core"
         )
+
+
+def _describe_small_memory(placed: Sequence[PlacedDevice]) -> Iterator[str]:
     for engine in sorted({item.device.engine for item in placed}):
         need = engine_facts(engine).memory_bytes
-        small = [item.device for item in placed if item.device.engine == engine]
-        small = [device for device in small if device.type.memory_bytes < need]
+        devices = [item.device for item in placed if item.device.engine == engine]
+        small = [device.name for device in devices if device.type.memory_bytes < need]
         if small:
-            names = join_names([device.name for device in small])
-            notes.append(f"{names}: less memory than the {size(need)} that engine {engine} needs for a small model")
-    for host in hosts:
-        here = by_host[host.name]
-        notes += describe_held_cpus(host)
-        cpus = sum(item.cpus for item in here)
-        if cpus > host.cpus:
-            notes.append(
-                f"lab host {host.name}: devices were promised {cpus:.2f} cpus, it has {host.cpus:g}: they will compete"
-            )
-        memory = sum(item.device.type.memory_bytes for item in here)
-        if memory > host.memory_bytes:
-            notes.append(
-                f"lab host {host.name}: devices may use {size(memory)} of memory together, it has "
-                f"{size(host.memory_bytes)}: each device's limit holds, but their sum is over-committed"
-            )
-        without_gpu = [item.device.name for item in here if item.gpus < item.device.type.gpus and not item.emulated]
-        if without_gpu:
-            held = describe_taken(host, lambda taken: len(taken.gpu_ids), lambda count: f"{count:g} of its GPUs")
-            also = f" ({held})" if held else ""
-            compute = "it computes" if len(without_gpu) == 1 else "they compute"
-            notes.append(f"lab host {host.name} has no GPU for {join_names(without_gpu)}{also}: {compute} on the CPU")
-        notes += describe_emulation(here, host)
-    return notes
+            yield f"{join_names(small)}: less memory than the {size(need)} that engine {engine} needs for a small model"
+
+
+def _describe_host(host: LabHost, here: Sequence[PlacedDevice]) -> Iterator[str]:
+    yield from describe_held_cpus(host)
+    cpus = sum(item.cpus for item in here)
+    if cpus > host.cpus:
+        yield f"lab host {host.name}: devices were promised {cpus:.2f} cpus, it has {host.cpus:g}: they will compete"
+    memory = sum(item.device.type.memory_bytes for item in here)
+    if memory > host.memory_bytes:
+        yield (
+            f"lab host {host.name}: devices may use {size(memory)} of memory together, it has "
+            f"{size(host.memory_bytes)}: each device's limit holds, but their sum is over-committed"
+        )
+    without_gpu = [item.device.name for item in here if item.gpus < item.device.type.gpus and not item.emulated]
+    if without_gpu:
+        held = describe_taken(host, lambda taken: len(taken.gpu_ids), lambda count: f"{count:g} of its GPUs")
+        also = f" ({held})" if held else ""
+        compute = "it computes" if len(without_gpu) == 1 else "they compute"
+        yield f"lab host {host.name} has no GPU for {join_names(without_gpu)}{also}: {compute} on the CPU"
+    yield from describe_emulation(here, host)
 
 
 def describe_dilation(factor: float) -> str:

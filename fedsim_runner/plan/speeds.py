@@ -27,10 +27,13 @@ class Speeds:
     Args:
         hosts: the lab hosts, by name.
         assigned: the lab host of each device, by its name.
+
+    Attributes:
+        hosts: likewise.
     """
 
     def __init__(self, hosts: Mapping[str, LabHost], assigned: Mapping[str, str]) -> None:
-        self._hosts = hosts
+        self.hosts = hosts
         self._assigned = assigned
         self._known: dict[tuple[str, str, DeviceType], Speed | None] = {}  # most devices are alike
 
@@ -38,7 +41,7 @@ class Speeds:
         """How fast a device is; None: it is nominal, or nothing is limited there."""
         if device.type.compute is None:
             return None
-        host = self._hosts[self._assigned[device.name]]
+        host = self.hosts[self._assigned[device.name]]
         key = host.name, device.engine, device.type
         if key not in self._known:
             self._known[key] = _speed(device, host)
@@ -55,7 +58,7 @@ class Speeds:
             cpus = round(device.type.cpus * factor, 5)
             return Share(cpus, threads_for(cpus))
         seconds = speed.seconds / factor if factor > 0 else math.inf  # so many that the factor is rounded to 0
-        return _calibration(self._hosts[self._assigned[device.name]], speed.reference).share(seconds)
+        return _calibration(self.hosts[self._assigned[device.name]], speed.reference).share(seconds)
 
     def cpus(self, device: Device, factor: float = 1.0) -> float:
         """The processors of :meth:`share`."""
@@ -69,7 +72,7 @@ class Speeds:
         """
         lacking: dict[tuple[str, str, str], list[Device]] = {}
         for device in experiment.devices:
-            host = self._hosts[self._assigned[device.name]]
+            host = self.hosts[self._assigned[device.name]]
             reference = reference_of_engine(device.engine)
             if device.type.compute is None or reference is None or host.calibrations is None:
                 continue
@@ -79,7 +82,7 @@ class Speeds:
             return
         what = "; ".join(
             f"{place_of_device(experiment, these[0])}{join_names([one.name for one in these])}: reference {reference} "
-            f"was not measured on lab host {host} ({self._hosts[host].processor or 'its processor is unknown'})"
+            f"was not measured on lab host {host} ({self.hosts[host].processor or 'its processor is unknown'})"
             for (host, _, reference), these in lacking.items()
         )
         engines = ",".join(dict.fromkeys(engine for _, engine, _ in lacking))
