@@ -122,6 +122,7 @@ def _lab_host(name: str, variables: Mapping[str, Any], keys: LabKeys) -> tuple[L
         lab_address=settings.lab_address,
         ssh=ssh,
         state_root=settings.state_root,
+        processor=settings.processor,
     )
     return host, mistakes
 

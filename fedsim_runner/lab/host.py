@@ -80,7 +80,7 @@ class LabHost:
         tasks: processes and threads that its kernel allows; 0: unknown.
         emulates: other architectures whose programs its kernel runs; None: unknown.
         slowdowns: how many times longer devices of those compute, as measured there.
-        processor: its model, by which calibrations are kept; empty: unknown.
+        processor: its model or what the inventory calls it, by which calibrations are kept; empty: unknown.
         calibrations: what was measured on such a processor, by reference; None: devices are not limited there.
         overhead: what each device takes there besides its participant; the testbed knows it.
         connection: Ansible's connection plugin.

@@ -24,6 +24,7 @@ HOST_VARIABLES: Final = {
     "fedsim_memory": "how much memory runs may use, as 16GB or 512MB",
     "fedsim_gpus": f"GPUs that runs may use: how many, up to {GPUS_MAX}, or a list of their numbers, from 0",
     "fedsim_lab_address": "the IPv4 address at which the other hosts reach it",
+    "fedsim_processor": "a name for how fast its processor is, a text that all equally fast hosts have in common",
     "fedsim_lab_port": "a UDP port from 1 to 65534; with `lab.encrypt` the next one is used",
     "fedsim_registry": "a registry without a scheme, as registry.example:5000/team",
     "fedsim_state_root": "the path of a folder for runs alone on the lab host, from / on",
@@ -59,6 +60,7 @@ class HostSettings:
     Attributes:
         gpu_ids: as the Engine calls them.
         state_root: the folder of the runs' state folders there.
+        processor: by which calibrations are kept.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -67,6 +69,7 @@ class HostSettings:
     gpu_ids: tuple[str, ...] = ()
     lab_address: str | None = None
     state_root: Path = STATE_ROOT
+    processor: str = ""
 
 
 def host_settings(variables: Mapping[str, Any]) -> tuple[HostSettings, list[str]]:
@@ -141,6 +144,12 @@ def _lab_address(value: Any) -> dict[str, Any]:
     return {"lab_address": str(address)}
 
 
+def _processor(value: Any) -> dict[str, Any]:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ValueError
+    return {"processor": value.strip()}
+
+
 def _lab_port(value: Any) -> dict[str, Any]:
     if not 0 < _whole(value) < 65535:
         raise ValueError
@@ -172,6 +181,7 @@ _READERS: Final = {
     "fedsim_memory": _memory,
     "fedsim_gpus": _gpus,
     "fedsim_lab_address": _lab_address,
+    "fedsim_processor": _processor,
     "fedsim_lab_port": _lab_port,
     "fedsim_registry": _registry,
     "fedsim_state_root": _state_root,

@@ -128,7 +128,7 @@ def _describe_unequal(done: Sequence[Calibrated]) -> Iterator[str]:
             yield (
                 f"lab hosts {ordered[0].lab_host} and {ordered[-1].lab_host} have the same processor ({processor}), "
                 f"and a step of {reference} took {_time(fastest)} and {_time(slowest)} of it: plans take the result "
-                "that was kept last for both (docs/fidelity.md)"
+                "that was kept last for both; with a name each in the inventory (fedsim_processor) they have their own"
             )
 
 

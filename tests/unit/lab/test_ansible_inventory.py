@@ -26,7 +26,7 @@ lab_hosts:
       ansible_ssh_private_key_file: /keys/two
       ansible_ssh_common_args: -o ProxyJump=gate
     one: {ansible_host: 192.0.2.1, fedsim_labels: {site: north}, fedsim_cpus: 4, fedsim_memory: 8GB}
-    here: {ansible_connection: local, fedsim_lab_address: 192.0.2.3}
+    here: {ansible_connection: local, fedsim_lab_address: 192.0.2.3, fedsim_processor: slow}
 """
 
 
@@ -46,6 +46,7 @@ def test_hosts_as_the_inventory_describes_them(tmp_path: Path) -> None:
     here, one, two = load(tmp_path, HOSTS)
     assert (here.name, here.connection, here.ssh, here.lab_address) == ("here", "local", None, "192.0.2.3")
     assert (one.labels, one.cpus, one.memory_bytes) == ({"site": "north"}, 4, 8 * 2**30)
+    assert (here.processor, one.processor) == ("slow", "")
     assert two.ssh is not None
     assert two.ssh.command(("-T",), "true") == [
         *("ssh", "-o", "ProxyJump=gate", "-o", "IdentityFile=/keys/two", "-T", "-p", "2222", "-l", "lab"),

@@ -19,12 +19,13 @@ def test_everything_that_can_be_stated() -> None:
         "fedsim_gpus": 2,
         "fedsim_lab_address": "10.0.0.7",
         "fedsim_state_root": "/srv/fedsim",
+        "fedsim_processor": "throttled EPYC",
         "fedsim_lab_port": "14000",
         "fedsim_registry": "registry.example:5000/team",
         "ansible_user": "lab",
     }
     settings = HostSettings(
-        {"site": "north", "gpu": "a100"}, 3.5, 16 * 2**30, ("0", "1"), "10.0.0.7", Path("/srv/fedsim")
+        {"site": "north", "gpu": "a100"}, 3.5, 16 * 2**30, ("0", "1"), "10.0.0.7", Path("/srv/fedsim"), "throttled EPYC"
     )
     assert host_settings(stated) == (settings, [])
     assert host_settings({"fedsim_gpus": ["1", 3]})[0].gpu_ids == ("1", "3")
@@ -46,6 +47,8 @@ def test_everything_that_can_be_stated() -> None:
         ("fedsim_gpus", 0),
         ("fedsim_lab_address", "127.0.0.1"),
         ("fedsim_lab_address", "lab1"),
+        ("fedsim_processor", " "),
+        ("fedsim_processor", "two\nlines"),
         ("fedsim_lab_port", 65535),
         ("fedsim_lab_port", "many"),
         ("fedsim_registry", "https://registry.example"),

@@ -53,13 +53,14 @@ def probe_lab_hosts(hosts: Sequence[LabHost], access: LabAccess) -> Sequence[Lab
 
 
 def within(stated: LabHost, found: LabHost) -> LabHost:
-    """What was found on a host, up to what its inventory states."""
+    """What was found on a host, up to what its inventory states and by the name that it has for the processor."""
     gpu_ids = tuple(one for one in found.gpu_ids if not stated.gpu_ids or one in stated.gpu_ids)
     return replace(
         found,
         cpus=min(found.cpus, stated.cpus or found.cpus),
         memory_bytes=min(found.memory_bytes, stated.memory_bytes or found.memory_bytes),
         gpu_ids=gpu_ids,
+        processor=stated.processor or found.processor,
     )
 
 
