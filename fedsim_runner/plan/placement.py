@@ -18,7 +18,7 @@ from .pins import check_pins
 from .placement_error import PlacementError
 from .placement_notes import describe_placement
 from .silence_note import describe_short_silence
-from .speeds import Speeds, describe_speeds
+from .speeds import Speeds, cpus_on, describe_speeds
 from .timed_steps import describe_untimed
 from .timeline_notes import describe_timeline, refuse_unseen
 from .varying_links import describe_varying_links
@@ -44,7 +44,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
     check_pins(experiment, hosts)
     missing = [host for host in hosts if host.missing]
     hosts = [host for host in hosts if not host.missing]
-    assigned = assign(experiment, hosts)
+    assigned = assign(experiment, hosts, cpus_on)
     in_use = set(assigned.values())
     ordered_hosts = tuple(sorted((host for host in hosts if host.name in in_use), key=lambda host: host.name))
     by_name = {host.name: host for host in ordered_hosts}

@@ -10,6 +10,7 @@ from ..contract.time_scale import TimeScale
 from ..contract.units import size
 from ..lab.host import LabHost
 from .emulation import describe_emulation
+from .gpus import gpus_for
 from .model import PlacedDevice
 from .names import join_names
 from .other_runs import describe_held_cpus, describe_taken
@@ -93,7 +94,7 @@ def _describe_host(host: LabHost, here: Sequence[PlacedDevice]) -> Iterator[str]
             f"lab host {host.name}: devices may use {size(memory)} of memory together, it has "
             f"{size(host.memory_bytes)}: each device's limit holds, but their sum is over-committed"
         )
-    without_gpu = [item.device.name for item in here if item.gpus < item.device.type.gpus and not item.emulated]
+    without_gpu = [item.device.name for item in here if item.gpus < gpus_for(item.device, host)]
     if without_gpu:
         held = describe_taken(host, lambda taken: len(taken.gpu_ids), lambda count: f"{count:g} of its GPUs")
         also = f" ({held})" if held else ""

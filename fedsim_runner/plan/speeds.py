@@ -21,6 +21,24 @@ from .placement_error import PlacementError
 SURE = 0.05
 
 
+def is_as_fast_as_its_type(device: Device, host: LabHost) -> bool:
+    """Whether a device is to be as fast on a lab host as its type says; else it is nominal there."""
+    # A lab host was timed with programs of its own architecture.
+    return (
+        device.type.compute is not None
+        and reference_of_engine(device.engine) is not None
+        and host.calibrations is not None
+        and not is_emulated(device.type, host)
+    )
+
+
+def cpus_on(device: Device, host: LabHost, factor: float) -> float:
+    """The processors that a device would get of a lab host; where its reference was not measured, its nominal ones."""
+    reference = reference_of_engine(device.engine)
+    measured = reference is not None and reference.name in (host.calibrations or {})
+    return _share(device, host, _speed(device, host) if measured else None, factor).cpus
+
+
 class Speeds:
     """The shares of devices that are placed.
 
@@ -53,12 +71,7 @@ class Speeds:
 
     def share(self, device: Device, factor: float = 1.0) -> Share:
         """What a device gets of its lab host: of a nominal one as many cores as it has, times the cpu factor."""
-        speed = self.of(device)
-        if speed is None:
-            cpus = round(device.type.cpus * factor, 5)
-            return Share(cpus, threads_for(cpus))
-        seconds = speed.seconds / factor if factor > 0 else math.inf  # so many that the factor is rounded to 0
-        return _calibration(self.hosts[self._assigned[device.name]], speed.reference).share(seconds)
+        return _share(device, self.hosts[self._assigned[device.name]], self.of(device), factor)
 
     def cpus(self, device: Device, factor: float = 1.0) -> float:
         """The processors of :meth:`share`."""
@@ -74,9 +87,9 @@ class Speeds:
         for device in experiment.devices:
             host = self.hosts[self._assigned[device.name]]
             reference = reference_of_engine(device.engine)
-            if device.type.compute is None or reference is None or host.calibrations is None:
+            if reference is None or host.calibrations is None or not is_as_fast_as_its_type(device, host):
                 continue
-            if reference.name not in host.calibrations and not is_emulated(device.type, host):
+            if reference.name not in host.calibrations:
                 lacking.setdefault((host.name, device.engine, reference.name), []).append(device)
         if not lacking:
             return
@@ -142,12 +155,19 @@ def _describe_calibration(host: LabHost, found: Calibration) -> Iterator[str]:
 
 def _speed(device: Device, host: LabHost) -> Speed | None:
     compute, reference = device.type.compute, reference_of_engine(device.engine)
-    # A lab host was timed with programs of its own architecture.
-    if compute is None or reference is None or host.calibrations is None or is_emulated(device.type, host):
+    if compute is None or reference is None or not is_as_fast_as_its_type(device, host):
         return None
     derived = compute.reference != reference.name
     seconds = convert(compute.seconds, REFERENCES[compute.reference], reference) if derived else compute.seconds
     return Speed(reference.name, seconds, derived, compute, _calibration(host, reference.name).uncertainty)
+
+
+def _share(device: Device, host: LabHost, speed: Speed | None, factor: float) -> Share:
+    if speed is None:
+        cpus = round(device.type.cpus * factor, 5)
+        return Share(cpus, threads_for(cpus))
+    seconds = speed.seconds / factor if factor > 0 else math.inf  # so many that the factor is rounded to 0
+    return _calibration(host, speed.reference).share(seconds)
 
 
 def _calibration(host: LabHost, reference: str) -> Calibration:

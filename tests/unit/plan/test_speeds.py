@@ -63,6 +63,17 @@ def test_two_hosts_of_different_speed_give_the_same_device() -> None:
     assert "compute" not in data["server"]
 
 
+@pytest.mark.parametrize(("placement", "fast"), [("spread", 16), ("pack", 20)])
+def test_a_faster_host_carries_more_of_the_devices_and_is_as_full(placement: str, fast: int) -> None:
+    """Twenty boards take 0.2 cpus each of the slow one, and 0.05 of the fast one."""
+    devices = "  - {name: board, type: board, count: 20}\n"
+    server = HEAD.replace("lab_host: slow", "lab_host: fast")
+    experiment = parse_draft(server + devices + TAIL + f"placement: {placement}\n", Path("speeds.yaml")).finish()
+    made = make_plan(experiment, (replace(SLOW, cpus=3), FAST), "speeds")
+    assert sum(item.lab_host == "fast" for item in made.placed if item.device.role == "client") == fast
+    assert made.cpu_factor == 1
+
+
 def test_the_cpu_factor_slows_calibrated_devices_as_it_slows_others() -> None:
     made = plan("  - {name: a, type: board, lab_host: slow}\n", more="cpu_factor: 0.5\n")
     assert {item.device.name: item.cpus for item in made.placed} == {"server": 0.5, "a": 0.1}
@@ -110,6 +121,15 @@ def test_accelerators_and_derived_figures_are_noted() -> None:
     assert any(
         note.startswith("b: times of numpy-mlp are derived from those of mobilenetv3-small") for note in made.notes
     )
+
+
+def test_no_gpu_of_the_lab_host_is_given_to_devices_that_are_as_fast_as_their_types_say() -> None:
+    devices = (
+        "  - {name: a, type: with-npu, overrides: {gpus: 1}}\n  - {name: b, type: iot-minimal, overrides: {gpus: 1}}\n"
+    )
+    made = plan(devices, (replace(SLOW, gpu_ids=("0",)),))
+    assert {item.device.name: item.gpu_ids for item in made.placed} == {"server": (), "a": (), "b": ("0",)}
+    assert not any("has no GPU" in note for note in made.notes)
 
 
 def test_a_calibration_that_is_not_sure_is_noted() -> None:
