@@ -46,9 +46,16 @@ def settle_compute(
     def _own(name: str, chain: tuple[str, ...]) -> Compute | None:
         entry = entries[name]
         if entry.compute is None:
-            inherits = entry.based_on is not None and entry.cpus is None and entry.based_on in types
-            circle = entry.based_on in chain[:-1] or (entry.based_on == name and name not in known)
-            return of(str(entry.based_on), chain) if inherits and not circle else None
+            base = _inherits_from(entry)
+            if base is None or base not in types or (base == name and name not in known):
+                return None
+            if base in chain[:-1]:
+                circle = chain[chain.index(base) :]
+                like = next((one for one in reversed(circle) if entries[one].compute is not None), None)
+                if like is not None:  # of types that are only based on each other, another check says so
+                    report(like, Problem((*AT, "like"), f"is like itself: {' -> '.join((*circle, base))}"))
+                return None
+            return of(base, chain)
         problems = _check(entry.compute, types)
         if not problems and entry.compute.like is not None:
             like = entry.compute.like
@@ -77,9 +84,21 @@ def settle_compute(
     }
 
 
+def _inherits_from(entry: DeviceTypeEntry) -> str | None:
+    """The type whose figures an entry without its own has: they are of the whole device, so with other cores none."""
+    return entry.based_on if entry.cpus is None else None
+
+
 def _has_figures(name: str, entries: Mapping[str, DeviceTypeEntry]) -> bool:
-    """Whether an entry gives figures, which are then wrong and reported there."""
-    return name in entries and entries[name].compute is not None
+    """Whether an entry gives or inherits figures, which are then wrong and reported where they are given."""
+    seen: set[str] = set()
+    at: str | None = name
+    while at is not None and at in entries and at not in seen:
+        if entries[at].compute is not None:
+            return True
+        seen.add(at)
+        at = _inherits_from(entries[at])
+    return False
 
 
 def _scaled(entry: ComputeEntry, like: str, other: Compute) -> Compute:
