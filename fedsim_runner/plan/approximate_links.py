@@ -9,15 +9,15 @@ from ..agent.links import backends
 from ..contract.link import Link
 from ..contract.time_scale import REAL_TIME, TimeScale
 from ..contract.timeline import all_links, directions_that_change
-from ..spec.experiment import Experiment
+from ..spec.experiment import Device, Experiment
 from ..spec.traces.means import links_during
 from .model import PlacedDevice, group_by_host
 from .placement_error import PlacementError
 
 
 @dataclass(frozen=True)
-class _HostLinks:
-    """The links of one lab host.
+class LinksDuring:
+    """The links of some devices, such as those of a lab host.
 
     Attributes:
         now: as they are when the gate opens, with those between devices.
@@ -93,20 +93,24 @@ def describe_edges(experiment: Experiment, placed: Sequence[PlacedDevice]) -> It
         )
 
 
-def _links_by_host(experiment: Experiment, placed: Sequence[PlacedDevice]) -> dict[str, _HostLinks]:
+def _links_by_host(experiment: Experiment, placed: Sequence[PlacedDevice]) -> dict[str, LinksDuring]:
     """The links of each lab host's devices, and those between devices."""
-    between = [] if experiment.topology is None else list(experiment.topology.directions().values())
-    found: dict[str, _HostLinks] = {}
-    for host, here in sorted(group_by_host(placed).items()):
-        devices = [item.device for item in here]
-        possible = {
-            device.name: [
-                changed
-                for links in links_during(device.network, experiment.tracks)
-                for changed in all_links(device.name, links, experiment.timeline)
-            ]
-            for device in devices
-        }
-        now = [link for device in devices for link in (device.network.up, device.network.down)]
-        found[host] = _HostLinks([*now, *between], list(directions_that_change(possible).values()))
-    return found
+    return {
+        host: links_of(experiment, [item.device for item in here], between=True)
+        for host, here in sorted(group_by_host(placed).items())
+    }
+
+
+def links_of(experiment: Experiment, devices: Sequence[Device], *, between: bool) -> LinksDuring:
+    """The links of these devices during the course. ``between``: with those between all devices."""
+    possible = {
+        device.name: [
+            changed
+            for links in links_during(device.network, experiment.tracks)
+            for changed in all_links(device.name, links, experiment.timeline)
+        ]
+        for device in devices
+    }
+    edges = {} if experiment.topology is None or not between else experiment.topology.directions()
+    now = [link for device in devices for link in (device.network.up, device.network.down)]
+    return LinksDuring([*now, *edges.values()], list(directions_that_change(possible).values()))

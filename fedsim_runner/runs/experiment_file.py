@@ -9,6 +9,7 @@ from ..datasets.data_check import check_data
 from ..engines.course_check import check_engines
 from ..engines.federatedscope.source_check import check_source
 from ..engines.initial_model import check_initial_model
+from ..plan.link_check import check_links
 from ..spec.draft import Draft
 from ..spec.experiment import Experiment
 from ..spec.load import parse_draft, read_draft
@@ -47,4 +48,4 @@ def parse_experiment(text: str, path: Path, *, engines: bool = False) -> Experim
 
 def _checked(draft: Draft) -> Draft:
     # The checks go on even if something is already wrong, so that all mistakes are shown together.
-    return check_source(check_initial_model(check_data(draft)))
+    return check_source(check_initial_model(check_data(check_links(draft))))

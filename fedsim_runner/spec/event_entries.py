@@ -85,8 +85,8 @@ class EventEntry(Entry):
     """Something that happens during the course: one time, `devices`, and one of `network`, `action` and `load_kbps`."""
 
     devices: Selectors = Field(
-        description="To whom it happens: names of devices, of types or `all`, which means all clients; one or a list. "
-        "A name with `count` stands for all of its devices."
+        description="To whom it happens: names of devices, of types, of regions or `all`, which means all clients; one "
+        "or a list. A name with `count` stands for all of its devices."
     )
     at: Moment | None = Field(default=None, description="When: seconds after the gate opened.")
     round: Annotated[int, Field(ge=1)] | None = Field(

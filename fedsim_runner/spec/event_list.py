@@ -99,13 +99,14 @@ def _select(
     """The names of the event's devices."""
     here: tuple[PathPart, ...] = (*at, "devices")
     if not entry.devices and not document.errors_at(here):
-        document.report(here, "is for nobody", f"name devices, types or {ALL}")
+        document.report(here, "is for nobody", f"name devices, types, regions or {ALL}")
     if selectors is None:
         return ()
     for number, selector in enumerate(entry.devices):
         if not selectors.known(selector):
             path = (*here, number) if isinstance(document.get(here), list) else here
-            document.report(path, f'there is no device or type "{selector}"', suggestion(selector, selectors.names))
+            message = f'"{selector}" is no device, nor the type or region of one'
+            document.report(path, message, suggestion(selector, selectors.names))
     return selectors.select(entry.devices)
 
 

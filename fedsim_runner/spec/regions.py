@@ -12,6 +12,7 @@ from ..catalog.suggestions import suggestion
 from ..contract.link import Link
 from ..contract.topology import Edge, Topology
 from ..yamlfile.document import Document
+from .device_selectors import ALL
 from .experiment import Device
 from .schema import RegionEntry
 from .valid_part import Checked
@@ -34,9 +35,13 @@ def read_regions(checked: Checked, devices: Sequence[Device], document: Document
     unclear = {path[1:3] for path in checked.invalid if path[:1] == (AT,)}
     if () in unclear:
         return None
-    known = list(dict.fromkeys([*regions, *(name for row in regions.values() for name in row)]))
-    for name in known:
-        if wrong := explain_wrong_kind(name):
+    named = [*regions, *(name for row in regions.values() for name in row)]
+    known = [str(name) for name in dict.fromkeys([*named, *(name for path in unclear for name in path)])]
+    for name in dict.fromkeys(named):
+        if name == ALL:
+            place = (AT, name) if name in regions else (AT,)
+            document.report(place, f'"{ALL}" stands for all clients where events name devices', "give it another name")
+        elif wrong := explain_wrong_kind(name):
             document.report((AT, name) if name in regions else (AT,), *wrong)
     _check_matrix(regions, document)
     used = set()
@@ -55,6 +60,9 @@ def read_regions(checked: Checked, devices: Sequence[Device], document: Document
                 f"give {AT}, with the latency between each two of them, or remove it",
             )
         elif entry.region not in known:
+            places = [(AT, entry.region), *((AT, name, entry.region) for name in known)]
+            if any(len(path) == 1 for path in unclear) or any(map(document.errors_at, places)):
+                continue  # it may be in a row that is invalid, or has no value
             hint = suggestion(entry.region, known)
             document.report(("devices", number, "region"), f'there is no region "{entry.region}"', hint)
         else:

@@ -87,6 +87,9 @@ def _compose_message(
         quoted = [f'"{choice}"' for choice in choices]
         shown = " or ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
         hint = None
+        if path == ("topology",):
+            shown += ", or a mapping with edges"
+            hint = "write topology: {edges: [...]}" if isinstance(given, list) else None
         if isinstance(given, str):
             hint = _own_data_set(given) if path == ("data", "dataset") else None
             hint = hint or suggestion(given, choices, or_all=False)

@@ -96,7 +96,7 @@ def able_backends(
     if not able:
         said = "; ".join(one for backend in allowed for one in _refusals(backend, links, changing))
         hint = "ask for less on these links" + ("" if requested == AUTO else f", or another back end than {requested}")
-        raise UnshapableError(f"no link back end that may be used does all of these links: {said}", hint=hint)
+        raise UnshapableError(f"no link back end that may be used does all that the links ask for: {said}", hint=hint)
     return able
 
 

@@ -10,6 +10,7 @@ from typing import Final
 OUTAGES_MAX: Final = 50_000
 #: From when until when a device is offline; None: until the end of the course.
 Outage = tuple[float, float | None]
+NEVER_ONLINE: Final[Outage] = (0.0, None)
 
 
 def between_windows(windows: Sequence[Sequence[float]], timeout_s: float) -> list[Outage]:

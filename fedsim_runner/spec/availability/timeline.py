@@ -13,7 +13,7 @@ from ..experiment import Device
 from ..schema import DeviceEntry
 from ..text_table import take_mistakes
 from .entries import AvailabilityEntry
-from .outages import OUTAGES_MAX, Outage, at_random, between_windows, of_trace
+from .outages import NEVER_ONLINE, OUTAGES_MAX, Outage, at_random, between_windows, of_trace
 from .trace_file import read_trace
 
 
@@ -83,8 +83,14 @@ def _outages(
         return
     if given.trace is not None:
         found = _read(given.trace, at, document, folder)
-        if found is not None:
-            yield from [of_trace(*found, given.loop, timeout_s)] * len(names)
+        if found is None:
+            return
+        outages = of_trace(*found, given.loop, timeout_s)
+        if outages == [NEVER_ONLINE]:
+            hint = f"course.timeout is {timeout_s:g} s; remove the device, or give it another trace"
+            document.report((*at, "trace"), f"{given.trace}: never online before the end of the course", hint)
+            return
+        yield from [outages] * len(names)
     elif given.on_s is not None and given.off_s is not None:
         for name in names:
             yield at_random(given.on_s, given.off_s, f"{seed}/available/{name}", timeout_s)
