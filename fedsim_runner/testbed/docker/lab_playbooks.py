@@ -91,7 +91,7 @@ def play(
     lab = inventories(hosts_file, access, hosts)
     limit = lab.hosts if len(lab.files) > 1 else ()
     values = {"fedsim_run_dir": str(folder), "fedsim_run": name, **extra_vars}
-    call = Playbook(playbook, lab.files, name, lab.hosts, values, keep, limit, lab.keys)
+    call = Playbook(playbook, lab.files, name, lab.hosts, values, keep, limit, lab.keys, lab.way)
     with Progress(console, 0) as progress, RunListener(progress, "interrupted: stopping") as listener:
         try:
             return listener.run(_work(call, AnsibleLog(folder / LOG)))

@@ -49,6 +49,12 @@ CANCEL_POLL_S = 0.2
 
 Status = Literal["successful", "failed", "canceled"]
 
+# What helps, by words of Ansible's.
+_HELPS = {
+    "Missing sudo password": " (-K asks for it)",
+    "vault secrets": " (--vault-id or --vault-password-file opens what is in a vault)",
+}
+
 
 @dataclass(frozen=True)
 class Playbook:
@@ -64,6 +70,7 @@ class Playbook:
         keep: task results that have one of these keys are returned.
         limit: the only lab hosts to work on; empty: all.
         keys: what opens the lab hosts.
+        way: what tells ssh's connections to them from others (``lab/ssh.py``); calls with the same one share them.
     """
 
     path: str
@@ -74,6 +81,7 @@ class Playbook:
     keep: Collection[str] = ()
     limit: Collection[str] = ()
     keys: LabKeys = NO_KEYS
+    way: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,7 @@ class PlaybookResult:
         own = [failure for failure in self.failures if failure.host == host]
         reason = own[-1] if own else self.failure
         text = "no reason was given" if reason is None else " ".join(reason.text.split())
-        hint = " (-K asks for it)" if "Missing sudo password" in text else ""
+        hint = next((what for sign, what in _HELPS.items() if sign in text), "")
         return text.removeprefix("Task failed: ") + hint
 
 
@@ -170,7 +178,7 @@ def _run_with(
     cancel: Callable[[], bool],
 ) -> tuple[str, int | None]:
     # This call, and no later one, copies the environment.
-    with _Environment(playbook.run, call, private):
+    with _Environment(playbook.run, call, private, playbook.way):
         runner = ansible_runner.interface.init_runner(
             private_data_dir=str(private),
             project_dir=str(folder),
@@ -232,7 +240,7 @@ def _literal(value: object) -> object:
 class _Environment:
     """Our process environment for the length of a block: ansible-runner can only add to the caller's, not remove."""
 
-    def __init__(self, run: str, call: str, private: Path) -> None:
+    def __init__(self, run: str, call: str, private: Path, way: str) -> None:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
         self._during = {
             **kept,
@@ -244,7 +252,7 @@ class _Environment:
             "TMPDIR": str(private),
             "ANSIBLE_LOCAL_TEMP": str(private),
             **_instead_of_home(private),
-            **_shared_connections(private),
+            **_shared_connections(private, way),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_DEPRECATION_WARNINGS": "0",
             RUN_VARIABLE: run,
@@ -269,13 +277,15 @@ def _instead_of_home(private: Path) -> dict[str, str]:
     return {"ANSIBLE_HOME": str(private), "ANSIBLE_REMOTE_TMP": str(private)}
 
 
-def _shared_connections(private: Path) -> dict[str, str]:
-    """Where sessions of ssh share a connection, if the path of Ansible's own folder for it is too long; or nowhere."""
-    folder = Path.home() / ".ansible"
-    if fits((private if _instead_of_home(private) else folder) / "cp", ANSIBLE_NAME):
-        return {}
-    if fits(private, ANSIBLE_NAME):
-        return {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(private)}
+def _shared_connections(private: Path, way: str) -> dict[str, str]:
+    """Where sessions of ssh share a connection: a folder for those that come the same way; or nowhere.
+
+    Ansible tells connections apart by host, port and user alone.
+    """
+    kept = private if _instead_of_home(private) else Path.home() / ".ansible"
+    for folder in (kept / "cp" / way, private):
+        if fits(folder, ANSIBLE_NAME):
+            return {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder)}
     return {"ANSIBLE_SSH_ARGS": shlex.join(OPTIONS)}
 
 

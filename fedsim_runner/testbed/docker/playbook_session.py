@@ -64,7 +64,7 @@ class PlaybookSession:
         lab = self._lab
         # A lab's inventory may have more hosts than the run.
         limit = lab.hosts if len(lab.files) > 1 else ()
-        call = Playbook(playbook, lab.files, self._run_id, lab.hosts, self._extra_vars, keep, limit, lab.keys)
+        call = Playbook(playbook, lab.files, self._run_id, lab.hosts, self._extra_vars, keep, limit, lab.keys, lab.way)
         result = run_playbook(call, self._log, self, self._playbooks)
         if result.status != "successful":
             raise Stopped(result.stage, result.failure, self._log.path)

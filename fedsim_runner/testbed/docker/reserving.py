@@ -81,7 +81,7 @@ def reserve_by_play(plan: Plan, access: LabAccess) -> Sequence[str]:
     variables: dict[str, Any] = {"fedsim_run": plan.run, "fedsim_reservations": reservations}
     with inventory_for(plan.run, plan.lab_hosts, access) as lab:
         call = Playbook(
-            "reserve.yml", lab.files, plan.run, lab.hosts, variables, ("unknown",), limit=lab.hosts, keys=lab.keys
+            "reserve.yml", lab.files, plan.run, lab.hosts, variables, ("unknown",), lab.hosts, lab.keys, lab.way
         )
         result = run_playbook(call, log, Silent())
     if result.status != "successful":

@@ -12,6 +12,7 @@ from fedsim_runner.inventory import Inventory, write_inventory
 from fedsim_runner.inventory.build import connection_variables
 from fedsim_runner.lab.access import NO_KEYS, LabAccess, LabKeys
 from fedsim_runner.lab.host import LabHost
+from fedsim_runner.lab.ssh import way_of
 from fedsim_runner.temporary_folders import temporary_folder
 
 
@@ -23,17 +24,20 @@ class LabInventories:
         files: the inventories.
         hosts: names of the lab hosts to work on.
         keys: what opens them.
+        way: what tells ssh's connections to them from others (``lab/ssh.py``).
     """
 
     files: tuple[Path, ...]
     hosts: tuple[str, ...]
     keys: LabKeys = NO_KEYS
+    way: str = ""
 
 
 def inventories(own: Path, access: LabAccess, hosts: Sequence[LabHost]) -> LabInventories:
     """The inventory ``own`` with that of the lab."""
     lab = () if access.inventory is None else (access.inventory.resolve(),)
-    return LabInventories((own, *lab), tuple(host.name for host in hosts), access.keys)
+    way = way_of(host.ssh for host in hosts if host.ssh is not None)
+    return LabInventories((own, *lab), tuple(host.name for host in hosts), access.keys, way)
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def clocks(hosts: Sequence[LabHost]) -> Mapping[str, Clock]:
 def _against_ours(host: LabHost) -> Clock | None:
     if host.ssh is None:
         return Clock(0.0, 0.0)
-    command = host.ssh.command(ssh_options(), shlex.join([host.ssh.interpreter, "-c", ANSWER]))
+    command = host.ssh.command(ssh_options(host.ssh), shlex.join([host.ssh.interpreter, "-c", ANSWER]))
     with subprocess.Popen(
         command,
         text=True,

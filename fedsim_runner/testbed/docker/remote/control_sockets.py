@@ -6,8 +6,8 @@ from pathlib import Path
 
 _SOCKET_NAME_MAX = 107  # of the kernel, sun_path
 _WHILE_IT_IS_MADE = 17  # what ssh then appends
-#: Characters of the names that ssh (its %C) and Ansible make of a connection.
-SSH_NAME, ANSIBLE_NAME = 40, 10
+#: Characters of the names that the command (with ssh's %C) and Ansible make of a connection.
+SSH_NAME, ANSIBLE_NAME = 48, 10
 
 
 def fits(folder: Path, name: int) -> bool:

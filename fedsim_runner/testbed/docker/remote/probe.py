@@ -106,9 +106,8 @@ def _ask(hosts: Sequence[LabHost], access: LabAccess) -> tuple[Mapping[str, Mapp
     """What the probe found, and why it found nothing, each by host."""
     log = io.StringIO()
     with inventory_for(NAME, hosts, access) as lab:
-        call = Playbook(
-            "probe.yml", lab.files, NAME, (), {"fedsim_run": NAME}, ("lab_host",), limit=lab.hosts, keys=lab.keys
-        )
+        variables = {"fedsim_run": NAME}
+        call = Playbook("probe.yml", lab.files, NAME, (), variables, ("lab_host",), lab.hosts, lab.keys, lab.way)
         result = run_playbook(call, log, Silent())
     found = {name: answer["lab_host"] for name, answer in result.by_host.items()}
     return found, {host.name: result.why(host.name) for host in hosts if host.name not in found}

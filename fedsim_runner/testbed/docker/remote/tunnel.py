@@ -26,6 +26,7 @@ from fedsim_runner.contract.paths import STATE_ROOT
 from fedsim_runner.lab.access import LabAccess
 from fedsim_runner.lab.ansible_inventory import become_password_of
 from fedsim_runner.lab.host import LabHost
+from fedsim_runner.lab.ssh import Ssh
 from fedsim_runner.temporary_folders import temporary_folder
 from fedsim_runner.user_folders import state_home
 
@@ -147,7 +148,7 @@ class EngineTunnel:
             if not self._is_open:
                 raise TunnelError("the connection was closed")
             session = subprocess.Popen(
-                ssh.command(ssh_options(), shlex.join(words)),
+                ssh.command(ssh_options(ssh), shlex.join(words)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -169,7 +170,7 @@ class _DeniedError(TunnelError):
     """The user of ssh may not open the Engine's socket."""
 
 
-def ssh_options() -> tuple[str, ...]:
+def ssh_options(ssh: Ssh) -> tuple[str, ...]:
     """What ssh gets besides what the inventory says; connections are shared if there is a place for their socket."""
     folder = state_home() / "ssh"
     try:
@@ -178,7 +179,7 @@ def ssh_options() -> tuple[str, ...]:
         return OPTIONS
     if not fits(folder, SSH_NAME):
         return OPTIONS
-    return (*OPTIONS, *SHARED, "-o", f"ControlPath={folder}/%C")
+    return (*OPTIONS, *SHARED, "-o", f"ControlPath={folder}/{ssh.way}%C")
 
 
 def _folders_of(said: bytes) -> tuple[str, ...]:

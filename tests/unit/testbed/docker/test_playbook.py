@@ -15,6 +15,7 @@ import pytest
 from fedsim_runner.contract.claim import RUN_VARIABLE
 from fedsim_runner.testbed.docker.playbook import CALL_VARIABLE, Playbook, PlaybookResult, run_playbook
 from fedsim_runner.testbed.orphans import processes_with
+from fedsim_runner.testbed.values import Failure
 
 pytestmark = pytest.mark.ansible
 
@@ -202,3 +203,17 @@ def _sleeping() -> bool:
         if words[0] == b"sleep" and CALL_VARIABLE in environment:
             return True
     return False
+
+
+@pytest.mark.parametrize(
+    ("text", "helps"),
+    [
+        ("Task failed: Missing sudo password", "-K"),
+        ("Attempting to decrypt but no vault secrets found.", "--vault-id"),
+        ("Decryption failed (no vault secrets were found that could decrypt)", "--vault-id"),
+    ],
+)
+def test_what_opens_a_lab_host_is_named(text: str, helps: str) -> None:
+    failure = Failure("probe", None, "north", text)
+    said = PlaybookResult("failed", "probe", failure, 0, failures=[failure]).why("north")
+    assert said.startswith(text.removeprefix("Task failed: ")) and helps in said
