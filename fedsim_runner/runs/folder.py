@@ -16,6 +16,7 @@ from ..results import RUNNING
 from ..results.page import FIGURES, PAGE
 from ..results.run_files import AGENTS, read_json
 from ..results.run_report import TABLES
+from ..system_names import is_utf8
 from .sweeps.folder import is_sweep_folder
 
 # What users call a run id: the option is --run NAME.
@@ -41,9 +42,12 @@ def make_new_folder(runs_dir: Path, run: str) -> Path:
     """Make the folder of a new run and return its path.
 
     Raises:
+        RunNameError: its path is not UTF-8, so that no file of the run could name it.
         OSError: it cannot be made (FileExistsError: it is there).
     """
     folder = runs_dir / run
+    if not is_utf8(place := os.path.realpath(folder)):  # with links followed, and no error for a loop of them
+        raise RunNameError(f"{place}: this path is not UTF-8: go to another folder, or name one with --runs-dir")
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:  # it would be taken for one of the run's own name

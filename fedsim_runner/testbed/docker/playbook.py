@@ -32,6 +32,7 @@ from fedsim_runner.contract.claim import CONTROL_VARIABLE, RUN_VARIABLE
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.process_identity import own_identity
 from fedsim_runner.lab.access import NO_KEYS, LabKeys
+from fedsim_runner.system_names import is_utf8
 from fedsim_runner.temporary_folders import temporary_folder
 
 from ..orphans import end_processes
@@ -241,11 +242,17 @@ class _Environment:
     """Our process environment for the length of a block: ansible-runner can only add to the caller's, not remove."""
 
     def __init__(self, run: str, call: str, private: Path, way: str) -> None:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+        # ansible-runner writes all of it to a file of text.
+        kept = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith("ANSIBLE_") and is_utf8(key) and is_utf8(value)
+        }
+        path = filter(is_utf8, os.environ.get("PATH", os.defpath).split(os.pathsep))
         self._during = {
             **kept,
             **ansible_environment(),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}",
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), *path]),
             # Ansible refuses to start without a UTF-8 locale; this one exists everywhere.
             "LC_ALL": "C.UTF-8",
             # What a killed program leaves behind goes with the rest.

@@ -49,6 +49,16 @@ def test_under_sudo_files_belong_to_the_invoking_user(tmp_path: Path, monkeypatc
     assert str(tmp_path / "sub" / "theirs") not in paths
 
 
+def test_a_path_that_no_text_can_hold_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    strange = tmp_path / "caf\udce9"
+    strange.mkdir()
+    (tmp_path / "link").symlink_to(strange)
+    for runs in (strange, tmp_path / "link"):
+        with pytest.raises(RunNameError, match="this path is not UTF-8: go to another folder, or name one with"):
+            run_folder.make_new_folder(runs, "a")
+    assert list(strange.iterdir()) == []
+
+
 @pytest.mark.parametrize("kind", ["file", "loop"])
 def test_a_runs_folder_that_is_none_is_not_taken_for_a_run_of_the_same_name(kind: str, tmp_path: Path) -> None:
     """Who takes it so tries one number after another for ever."""

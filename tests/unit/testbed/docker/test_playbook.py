@@ -142,6 +142,14 @@ def test_the_virtual_environment_need_not_be_on_the_path(stage: Stage, monkeypat
     assert stage.run(play("    - ansible.builtin.ping:\n")).status == "successful"
 
 
+def test_an_environment_that_is_not_utf8_does_no_harm(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "NAME_\udce9", "x")
+    monkeypatch.setenv("WORD", "\udce9")
+    monkeypatch.setenv("PATH", "/opt/caf\udce9/bin:/usr/bin:/bin")
+    assert stage.run(play("    - ansible.builtin.ping:\n")).status == "successful"
+    assert os.environ["WORD"] == "\udce9"
+
+
 def test_a_missing_locale_does_no_harm(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "de_XX.latin1")
     assert stage.run(play("    - ansible.builtin.ping:\n")).status == "successful"
