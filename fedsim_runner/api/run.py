@@ -14,7 +14,7 @@ from ..contract.errors import Exit, FedsimError
 from ..contract.paths import COLLECTED, LINK_COUNTERS, METRICS
 from ..contract.plain_folder import require_plain
 from ..participant.model_file import SavedModel
-from ..results.comparison.run_folders import is_run_folder, refresh_report
+from ..results.comparison.run_folders import is_run_folder, rebuild_report
 from ..results.run_files import of_agents, read_devices, read_host_clocks, read_journal, read_left_out, read_manifest
 from ..results.run_report import FINISHED, RUNNING
 from ..results.tables.compute import COLUMNS as COMPUTE_COLUMNS
@@ -59,7 +59,7 @@ class Run:
     @cached_property
     def report(self) -> Mapping[str, Any]:
         """The report as ``report.json`` has it, made anew from the other files."""
-        report = refresh_report(self.folder, writing=False)
+        report = rebuild_report(self.folder)
         if report["status"] != FINISHED and is_held(str(report["run"])):
             # To its files alone, a course without an end has failed.
             report |= {"status": RUNNING, "reason": None, "device": None}

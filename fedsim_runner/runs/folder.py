@@ -14,8 +14,8 @@ from ..contract.names import RUN_LENGTH, RunNameError
 from ..contract.paths import COLLECTED, CONTAINERS, HOST_LOAD, JOURNAL, LINK_COUNTERS, MANIFEST, METRICS, REPORT
 from ..results import RUNNING
 from ..results.page import FIGURES, PAGE
+from ..results.report_files import TABLES
 from ..results.run_files import AGENTS, read_json
-from ..results.run_report import TABLES
 from ..system_names import is_utf8
 from .sweeps.folder import is_sweep_folder
 

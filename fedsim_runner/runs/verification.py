@@ -10,8 +10,9 @@ from typing import Any
 from ..contract.course_state import CourseState
 from ..contract.errors import Exit, FedsimError
 from ..contract.plain_folder import require_plain
+from ..results.report_files import write_csv
 from ..results.run_files import read_devices
-from ..results.run_report import write_csv, write_report
+from ..results.run_report import build_report
 from ..results.tables.links import COLUMNS, LINKS_FILE, build_links
 from .folder import give_to_user
 from .labs import NO_OPTIONS, LabOptions
@@ -22,7 +23,7 @@ from .silent_hosts import describe_silent
 def compute_of_run(run: str) -> Sequence[dict[str, Any]]:
     """Return how a run's devices were served while they computed; empty before its course, and without its folder."""
     folder = find_run(run).folder
-    return [] if folder is None else list(write_report(folder, writing=False)["compute"])
+    return [] if folder is None else list(build_report(folder)["compute"])
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ try:
     from fedsim_runner.contract.plain_folder import require_plain
     from fedsim_runner.results import write_report
     from fedsim_runner.results.page import PAGE, try_publish
-    from fedsim_runner.results.run_report import TABLES
+    from fedsim_runner.results.report_files import TABLES
 
     IMPORT_ERROR = None
 except ImportError:

@@ -19,7 +19,7 @@ from ..tables.cost import find_target
 from ..tables.rounds import mean_round_seconds
 from .intervals import half_width
 from .naming import GroupedRun, name_groups, without_seed
-from .run_folders import refresh_report
+from .run_folders import rebuild_report
 
 COMPARISON_VERSION = 1
 PARTS = ("download", "handling", "compute", "upload", "waiting")
@@ -73,7 +73,7 @@ def compare_runs(folders: Sequence[Path], *, target: float | None = None, groupi
     Raises:
         FedsimError: no run has such keys.
     """
-    reports = [refresh_report(folder, writing=False) for folder in folders]
+    reports = [rebuild_report(folder) for folder in folders]
     specs = [_spec(folder) for folder in folders]
     manifests = [read_manifest(folder) for folder in folders]
     dilated = any("time_factor" in report for report in reports)

@@ -15,7 +15,7 @@ from fedsim_runner.console.tables import Column, FoldedTable
 from fedsim_runner.contract.units import size
 
 from ..page import PAGE as RUN_PAGE
-from ..run_report import write_csv
+from ..report_files import write_csv
 from .groups import FIELDS, GROUP_FIELDS, WALL_FIELDS
 
 PAGE = "comparison.html"

@@ -7,7 +7,7 @@ from typing import Any
 
 from fedsim_runner.contract.paths import DEVICE_FILES, INVENTORY, JOURNAL, MANIFEST, PLAN, REPORT
 
-from .. import write_report
+from .. import build_report, write_report
 from ..run_files import read_json
 from ..run_report import RUNNING
 
@@ -20,22 +20,27 @@ def is_run_folder(folder: Path) -> bool:
     return folder.is_dir() and any((folder / sign).exists() for sign in SIGNS)
 
 
-def refresh_report(run_dir: Path, output: Path | None = None, writing: bool = True) -> dict[str, Any]:
-    """Make the report of a run folder again; without ``writing``, only return it.
-
-    What only the run's control node knew, its status and notes, is kept from the existing report.
+def refresh_report(run_dir: Path, output: Path | None = None) -> dict[str, Any]:
+    """Make the report of a run folder again, and write it into the folder or into ``output``.
 
     Raises:
         OSError: the folder cannot be written.
     """
+    return write_report(run_dir, output=output, **_known_only_there(run_dir))
+
+
+def rebuild_report(run_dir: Path) -> dict[str, Any]:
+    """Return what :func:`refresh_report` would write."""
+    return build_report(run_dir, **_known_only_there(run_dir))
+
+
+def _known_only_there(run_dir: Path) -> dict[str, Any]:
+    """Return what only the run's control node knew, its status and notes, from the existing report."""
     before = read_json(run_dir / REPORT)
     status, reason, notes = before.get("status"), before.get("reason"), before.get("notes")
     known = isinstance(status, str) and status != RUNNING
-    return write_report(
-        run_dir,
-        status=status if known else None,
-        reason=reason if known and isinstance(reason, str) else None,
-        notes=[str(note) for note in notes] if isinstance(notes, list) else (),
-        output=output,
-        writing=writing,
-    )
+    return {
+        "status": status if known else None,
+        "reason": reason if known and isinstance(reason, str) else None,
+        "notes": [str(note) for note in notes] if isinstance(notes, list) else (),
+    }

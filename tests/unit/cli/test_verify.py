@@ -66,7 +66,7 @@ def test_a_run_whose_course_is_over_keeps_what_was_measured(
     (tmp_path / "links.csv").write_text("kept", encoding="utf-8")
     row = {"device": "pi", "cpus": 0.05, "cpus_asked": 0.0512, "steps": 3, "time_error": 0.024, "verdict": "within"}
     row |= {"reference_error": None}
-    monkeypatch.setattr(verification, "write_report", lambda *_, **__: {"compute": [{**row, "reason": None}]})
+    monkeypatch.setattr(verification, "build_report", lambda *_, **__: {"compute": [{**row, "reason": None}]})
     assert call(["verify", "study"]) == Exit.DONE
     shown = capsys.readouterr().out
     assert "none was measured" in shown and "0.05 (0.0512)" in shown and "+2.4%" in shown

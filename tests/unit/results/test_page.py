@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fedsim_runner.results import write_report
+from fedsim_runner.results import build_report, write_report
 from fedsim_runner.results.figures.resource_usage import Usage
 from fedsim_runner.results.page import PAGE, publish, try_publish
 from fedsim_runner.results.page.formats import seconds
@@ -252,7 +252,7 @@ def _add_links(folder: Path) -> None:
     counted = {"event": "link_counted", **link, "packets": 60_123, "overflowed": 3, "bytes": 5_000_000}
     verdicts = {"loss_verdict": "within", "rate_verdict": "undetermined"}
     with (folder / "journal.jsonl").open("a", encoding="utf-8") as journal:
-        for device in write_report(folder, writing=False)["devices"]:
+        for device in build_report(folder)["devices"]:
             for way in ("up", "down"):
                 which = {"t": BEGAN, "device": device, "direction": way}
                 journal.write(
