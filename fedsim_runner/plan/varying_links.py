@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..agent.links import backends
+from ..catalog.types import Varying
 from ..contract.link import Link, Links
-from ..contract.link_variation import WAYS, Track, Variation, course_of, random_offset_ms
+from ..contract.link_variation import WAYS, Track, Variation, Way, course_of, random_offset_ms
 from ..contract.queue_size import buffer_bytes
 from ..contract.units import duration, rate
 from ..spec.experiment import Device, Experiment
-from ..spec.traces.means import links_during, rate_range
+from ..spec.traces.means import links_during, played_ms, rate_range
 from .model import PlacedDevice
 from .names import join_names
 
@@ -106,11 +107,16 @@ def _describe_how(device: Device, tracks: Mapping[str, Track]) -> str:
         return f"moves between states ({states} of the time)"
     ways = {way: name for way in WAYS if (name := getattr(varying, way)) is not None}
     lengths = sorted({tracks[name].length_ms for name in ways.values()})
-    length = " and ".join(duration(ms / 1000) for ms in lengths)
+    length = " and ".join(_length(ms) for ms in lengths)
     where = "" if len(ways) == len(WAYS) else f" ({next(iter(ways))} only)"
     end = "again and again" if varying.loop else "once"
     start = "from anywhere in it" if varying.offset_s is None else f"from {varying.offset_s:g} s on"
-    return f"follows a trace of {length}{where} {end}, {start}"
+    then = "" if varying.loop else ", and then keeps its last values"
+    return f"follows a trace of {length}{where} {end}, {start}{then}"
+
+
+def _length(ms: int) -> str:
+    return f"{ms} ms" if ms < 1000 else f"{ms / 1000:.3g} s" if ms < 10_000 else duration(ms / 1000)
 
 
 def _describe_rates(device: Device, tracks: Mapping[str, Track]) -> str:
@@ -122,17 +128,18 @@ def _describe_rates(device: Device, tracks: Mapping[str, Track]) -> str:
         for way, one in found.items()
         if one is not None
     ]
-    cut = {way: share for way in WAYS if (share := _cut_share(getattr(varying, way), tracks))}
+    cut = {way: share for way in WAYS if (share := _cut_share(varying, way, tracks))}
     if cut:
         parts.append(f"nothing passes {' and '.join(f'{way} {share:.0%}' for way, share in cut.items())} of the time")
     return f" ({'; '.join(parts)})" if parts else ""
 
 
-def _cut_share(name: str | None, tracks: Mapping[str, Track]) -> float:
+def _cut_share(varying: Varying, way: Way, tracks: Mapping[str, Track]) -> float:
     """For which share of a track's time all is lost."""
+    name = getattr(varying, way)
     if name is None or (losses := tracks[name].loss) is None:
         return 0.0
-    lasts = tracks[name].lasts_ms()
+    lasts = played_ms(varying, tracks[name])
     return sum(ms for ms, loss in zip(lasts, losses, strict=True) if loss == 1) / sum(lasts)
 
 

@@ -49,6 +49,19 @@ def links_during(network: NetworkProfile, tracks: Mapping[str, Track]) -> list[L
     return links_of(network.links, variation, tracks)
 
 
+def played_ms(varying: Varying, track: Track) -> list[float]:
+    """For how long each step of a track holds, in milliseconds, until the track ends for the first time.
+
+    Where it begins again, or the seed says where it begins, that is all of it, else what comes after the offset; of the
+    shorter one of two tracks, that may be over by then, the last step.
+    """
+    lasts = [float(ms) for ms in track.lasts_ms()]
+    if varying.loop or not varying.offset_s:
+        return lasts
+    begins_ms = min(varying.offset_s * 1000, track.length_ms - 1)
+    return [min(ms, max(0.0, at_ms + ms - begins_ms)) for at_ms, ms in zip(track.at_ms, lasts, strict=True)]
+
+
 def used_tracks(devices: Iterable[Device], tracks: Mapping[str, Track]) -> dict[str, Track]:
     """Those of the tracks that links of devices follow, by name."""
     names = {name for one in devices if (of := one.network.varying) is not None for name in (of.up, of.down)}
@@ -63,8 +76,8 @@ def _parts(varying: Varying, way: Way, tracks: Mapping[str, Track]) -> tuple[lis
     name = getattr(varying, way)
     if name is None:
         return [planned], [1.0]
-    track = tracks[name]
-    return [track.link(step, planned) for step in range(len(track.at_ms))], [float(ms) for ms in track.lasts_ms()]
+    played = {step: ms for step, ms in enumerate(played_ms(varying, tracks[name])) if ms > 0}
+    return [tracks[name].link(step, planned) for step in played], list(played.values())
 
 
 def _mean(links: Sequence[Link], weights: Sequence[float]) -> Link:

@@ -104,6 +104,14 @@ class Variations:
         if up is None and down is None:
             return None
         offset_s = None if trace.offset == "random" else float(trace.offset)
+        length_s = max(self.tracks[name].length_ms for name in (up, down) if name is not None) / 1000
+        if offset_s is not None and not trace.loop and offset_s >= length_s:
+            self._document.report(
+                (*at, "trace", "offset"),
+                f"after the end of the trace, which takes {length_s:g} s and does not begin again",
+                "loop: true has it begin again",
+            )
+            return None
         return replace(profile, varying=Varying(planned=planned, up=up, down=down, loop=trace.loop, offset_s=offset_s))
 
     def settle(self, profile: NetworkProfile) -> NetworkProfile:

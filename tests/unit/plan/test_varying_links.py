@@ -19,7 +19,7 @@ name: varying
 seed: {seed}
 network:
   profiles:
-    bus: {{based_on: 4g, trace: {{file: bus.csv, offset: random}}}}
+    bus: {{based_on: 4g, trace: {{file: bus.csv, {how}}}}}
     roaming: {{states: {{good: 4g-good, bad: 4g-bad}}, dwell_s: {{good: 30, bad: 10}}}}
 devices:
   - {{type: edge-server, role: server}}
@@ -31,9 +31,9 @@ TRACE = "time_s,rate_up_kbps\n0,1000\n30,2000\n60,6000\n"
 HOST = LabHost("here", cpus=8, memory_bytes=2**36, arch="amd64")
 
 
-def plan_of(folder: Path, seed: int = 7, trace: str = TRACE) -> Plan:
+def plan_of(folder: Path, seed: int = 7, trace: str = TRACE, how: str = "offset: random") -> Plan:
     (folder / "bus.csv").write_text(trace)
-    return make_plan(parse_draft(FILE.format(seed=seed), folder / "exp.yaml").finish(), [HOST], "run")
+    return make_plan(parse_draft(FILE.format(seed=seed, how=how), folder / "exp.yaml").finish(), [HOST], "run")
 
 
 def device_file(plan: Plan) -> DeviceFile:
@@ -84,3 +84,29 @@ def test_for_how_long_nothing_passes_is_noted(tmp_path: Path) -> None:
     notes = plan_of(tmp_path, trace=trace).notes
     assert any("nothing passes up 29% and down 14% of the time)" in note for note in notes), notes
     assert not any("nothing passes" in note for note in plan_of(tmp_path).notes)
+
+
+@pytest.mark.parametrize(
+    ("offset", "rate_bps", "rates_bps"),
+    [(0, 3_000_000, [1_000_000, 2_000_000, 6_000_000]), (45, 4_667_000, [2_000_000, 6_000_000, 6_000_000])],
+)
+def test_of_a_trace_that_is_played_once_what_lies_before_the_beginning_does_not_count(
+    tmp_path: Path, offset: int, rate_bps: int, rates_bps: list[int]
+) -> None:
+    plan = plan_of(tmp_path, how=f"loop: false, offset: {offset}")
+    rider = next(device for device in plan_as_dict(plan)["devices"] if device["name"] == "rider-1")
+    assert rider["link"]["up"]["rate_bps"] == rate_bps
+    assert rider["varying"]["rates_bps"]["up"] == rates_bps
+    (note,) = [note for note in plan.notes if "follows a trace" in note]
+    assert f"of 90 s once, from {offset} s on, and then keeps its last values (up " in note
+
+
+def test_of_two_traces_that_are_played_once_the_one_that_is_over_keeps_its_last_rate(tmp_path: Path) -> None:
+    (tmp_path / "short.up").write_text("\n".join(str(ms) for ms in (*range(0, 200), *range(200, 401, 10))) + "\n")
+    (tmp_path / "long.down").write_text("\n".join(str(ms) for ms in range(0, 90_001, 10)) + "\n")
+    text = FILE.format(seed=7, how="").replace(
+        "file: bus.csv, ", "up: short.up, down: long.down, loop: false, offset: 9"
+    )
+    plan = make_plan(parse_draft(text, tmp_path / "exp.yaml").finish(), [HOST], "run")
+    links = {item.device.name: item.device.network.links for item in plan.placed}
+    assert links["rider-1"].up.rate_bps == links["rider-1"].down.rate_bps == 1_211_000
