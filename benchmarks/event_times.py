@@ -211,7 +211,8 @@ def _vary(links: RunLinks, settings: RunSettings, seconds: float) -> tuple[int, 
     found: list[events.Event] = []
 
     def change(now: Mapping[str, Links], due_s: float) -> Callable[[], Mapping[str, Result]]:
-        return links.begin_change(lambda one: replace(one, varied={**one.varied, **now}), due_s, reads_back=False)
+        begun = links.begin_change(lambda one: replace(one, varied={**one.varied, **now}), due_s, reads_back=False)
+        return begun.complete
 
     player = Player(change, found.append)
     variations = {

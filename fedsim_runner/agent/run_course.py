@@ -123,4 +123,4 @@ def vary(links: RunLinks, varied: Mapping[str, Links], due_s: float) -> Callable
     # Of traces, the journal has only how many steps were made, and what failed.
     return links.begin_change(
         lambda now: dataclasses.replace(now, varied={**now.varied, **varied}), due_s, reads_back=False
-    )
+    ).complete

@@ -41,7 +41,7 @@ def test_what_passes_follows_a_trace_with_two_rates(backend: str, probed: dict[s
 
             def finish() -> Mapping[str, Result]:
                 wait_until(due_s)
-                return begun.finish(begun.see())
+                return begun.complete()
 
             return finish
 

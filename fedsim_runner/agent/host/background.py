@@ -13,23 +13,28 @@ class Background:
     Args:
         name: of the threads.
         workers: how many calls are under way at once.
+        begin: what each thread does first.
     """
 
-    def __init__(self, name: str, workers: int) -> None:
+    def __init__(self, name: str, workers: int, begin: Callable[[], object] = lambda: None) -> None:
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._workers = workers
-        for _ in range(workers):
-            threading.Thread(target=self._run, name=name, daemon=True).start()
+        self._begin = begin
+        self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for _ in range(workers)]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, work: Callable[[], None]) -> None:
         """Do this when a thread is free. An exception ends the thread, as in any other."""
         self._work.put(work)
 
-    def close(self) -> None:
-        """End the threads once they have done what was submitted."""
-        for _ in range(self._workers):
+    def close(self, wait: bool = False) -> None:
+        """End the threads once they have done what was submitted; ``wait`` until then, unless one of them calls."""
+        for _ in self._threads:
             self._work.put(None)
+        for thread in self._threads if wait and threading.current_thread() not in self._threads else ():
+            thread.join()
 
     def _run(self) -> None:
+        self._begin()
         while (work := self._work.get()) is not None:
             work()

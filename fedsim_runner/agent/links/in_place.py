@@ -83,14 +83,13 @@ def change_ends(
         failed |= {part.device: str(error) for part in parts}
 
     def finish() -> Changed:
-        found: dict[str, dict[str, object]] = {name: {} for name in changes}
         made: set[tuple[str, str]] = set()
         refused, late_s = dict(failed), 0.0
         if number is not None:
             try:
                 outcome = changer.see(number)
             except OSError as error:
-                return Changed(found, failed | {part.device: str(error) for part in parts})
+                return Changed({}, failed | {part.device: str(error) for part in parts})
             refused |= outcome.refused
             made, late_s = set(outcome.made), outcome.late_s
         with turn() as left:
@@ -98,24 +97,30 @@ def change_ends(
             others = [end for end in ends if end.forms is None and end.item in left.get(end.device, {})]
             refused |= _replace(others)
             late_s = max(late_s, time.monotonic() - due_s) if others else late_s
+
+        def look() -> Changed:
+            found: dict[str, dict[str, object]] = {name: {} for name in changes}
+            unread = dict(refused)
             changed = [end for end in ends if (end.device, end.item) in made]
             if reads_back:
-                refused |= _look(changed, changer, found)
+                unread |= _look(changed, changer, found)
             else:
                 for end in changed:
                     found[end.device][end.item] = end.after
-            refused |= _look_at_new(others, found)
+            unread |= _look_at_new(others, found)
             moved = [part.device for part in moves if (part.device, PORT) in made]
             if moved:
                 with network.inside():
                     for name, bridge in _bridges_of(moved, wires).items():
                         found[name][PORT] = bridge
-        done = made | {(end.device, end.item) for end in others}
-        still = {
-            name: {item: pair for item, pair in change.items() if (name, item) in done or name in refused}
-            for name, change in changes.items()
-        }
-        return Changed(with_made_later(found, changes, still), refused, late_s)
+            done = made | {(end.device, end.item) for end in others}
+            still = {
+                name: {item: pair for item, pair in change.items() if (name, item) in done or name in unread}
+                for name, change in changes.items()
+            }
+            return Changed(with_made_later(found, changes, still), unread, late_s)
+
+        return Changed({}, refused, late_s, look)
 
     return finish
 

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from threading import RLock
 
 from ..host import programs
 from .fan_out import hurry
 from .link_errors import LinkError
 from .profile import Profile
-from .protocol import wait_until
+from .protocol import Changed, wait_until
 from .restoring import Restorer
-from .results import Result
+from .results import Change, Result
 from .shaped_devices import ShapedDevices
 from .shaper import Shaper
+
+
+@dataclass(frozen=True)
+class LiveChange:
+    """A change that was prepared.
+
+    Attributes:
+        see: waits until it is due, and for whoever makes it.
+        finish: returns what was changed, by device, after ``see``: it looks at what the kernel then has, which takes
+            longer than the change.
+    """
+
+    see: Callable[[], None] = lambda: None
+    finish: Callable[[], dict[str, Result]] = dict
+
+    def complete(self) -> dict[str, Result]:
+        """Both."""
+        self.see()
+        return self.finish()
 
 
 class LiveChanges:
@@ -32,7 +53,7 @@ class LiveChanges:
 
     def begin(
         self, shaper: Shaper, profile: Profile, devices: Collection[str] | None, due_s: float, reads_back: bool
-    ) -> Callable[[], dict[str, Result]]:
+    ) -> LiveChange:
         """Prepare to have links be as a profile says; call it with the lock.
 
         Args:
@@ -41,9 +62,6 @@ class LiveChanges:
             devices: those whose links alone are others than those of the last profile; None: anything may be.
             due_s: when, on the monotonic clock.
             reads_back: whether to look at what the kernel then has.
-
-        Returns:
-            What waits until then, and returns what was changed, by device.
 
         Raises:
             LinkError: the run's network is gone; also from what is returned.
@@ -54,21 +72,33 @@ class LiveChanges:
         except (OSError, programs.CommandError) as error:
             raise LinkError(str(error)) from error
         self._restorer.begin_change(change.devices)
+        seen: list[Changed] = []
+
+        def see() -> None:
+            wait_until(due_s)
+            with hurry(), self._ending_with_the_network(change):
+                seen.extend(change.see())
 
         def finish() -> dict[str, Result]:
-            wait_until(due_s)
-            with hurry():
-                seen = change.see()
-            with self._lock:
-                try:
-                    results = change.finish(seen)
-                    return {**results, **self._apply_again(shaper, results, here)}
-                except (OSError, programs.CommandError) as error:
-                    raise LinkError(str(error)) from error
-                finally:
+            with self._ending_with_the_network(change):
+                found = [one.looked_at() for one in seen]
+                with self._lock:
+                    results = change.finish(found)
+                    results = {**results, **self._apply_again(shaper, results, here)}
                     self._restorer.end_change(change.devices)
+            return results
 
-        return finish
+        return LiveChange(see, finish)
+
+    @contextlib.contextmanager
+    def _ending_with_the_network(self, change: Change) -> Iterator[None]:
+        """Where the run's network is gone, the change is over, too."""
+        try:
+            yield
+        except (OSError, programs.CommandError) as error:
+            with self._lock:
+                self._restorer.end_change(change.devices)
+            raise LinkError(str(error)) from error
 
     def _apply_again(self, shaper: Shaper, results: Mapping[str, Result], here: Mapping[str, str]) -> dict[str, Result]:
         """Bring links into force that could not be changed in place, of devices that are still there."""

@@ -33,11 +33,22 @@ class Changed:
         found: what was then found of each device, also what is only for people.
         failed: failures by device.
         late_s: by how much it was late.
+        look: looks at what there is now, which takes longer than the change, and returns the same with what it has
+            found; None: that has been done.
     """
 
     found: Mapping[str, Settings]
     failed: Failures
     late_s: float = 0.0
+    look: Callable[[], Changed] | None = None
+
+    def looked_at(self) -> Changed:
+        """It with what is found.
+
+        Raises:
+            OSError, CommandError: the run's namespace is gone.
+        """
+        return self if self.look is None else self.look()
 
 
 #: Makes a change whose time has come, unless somebody else does; returns what has become of it.

@@ -37,12 +37,16 @@ class Change:
     Attributes:
         devices: those whose links change.
         see: returns what has become of it; to be called once, after its time, with or without a lock.
-        finish: returns what was changed, by device, from what ``see`` has returned.
+        finish: returns what was changed, by device, from what ``see`` has returned, once that was looked at.
     """
 
     devices: Collection[str]
     see: Callable[[], list[Changed]]
     finish: Callable[[list[Changed]], dict[str, Result]]
+
+    def complete(self) -> dict[str, Result]:
+        """All of that, for a change whose time has come."""
+        return self.finish([one.looked_at() for one in self.see()])
 
 
 @dataclass(frozen=True)

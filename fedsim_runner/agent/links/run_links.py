@@ -21,7 +21,7 @@ from .guests import Guests
 from .held_network import HeldNetwork
 from .joined import Joined
 from .link_errors import LinkError
-from .live_changes import LiveChanges
+from .live_changes import LiveChange, LiveChanges
 from .locks import Locked, alone, among_readers
 from .profile import DeviceLink, Profile
 from .protocol import Failures
@@ -199,11 +199,11 @@ class RunLinks(Locked):
 
     def change(self, update: Callable[[Deviation], Deviation]) -> dict[str, Result]:
         """Have links deviate from the device file, or no longer, from now on; as :meth:`begin_change` and its end."""
-        return self.begin_change(update, time.monotonic())()
+        return self.begin_change(update, time.monotonic()).complete()
 
     def begin_change(
         self, update: Callable[[Deviation], Deviation], due_s: float, reads_back: bool = True
-    ) -> Callable[[], dict[str, Result]]:
+    ) -> LiveChange:
         """Have links deviate from the device file, or no longer: those in force in place, while packets pass.
 
         Links that come into force later, of containers that are restarted, are as they then are for the others. It
@@ -215,16 +215,13 @@ class RunLinks(Locked):
             due_s: when, on the monotonic clock; a little ahead of it.
             reads_back: whether to look at what the kernel then has, which takes longer than the change.
 
-        Returns:
-            What waits until then, and returns what was changed, by device.
-
         Raises:
             LinkError: the run's network is gone; also from what is returned.
         """
         with self._lock, hurry():
             before, self.deviation = self.deviation, update(self.deviation)
             if self._shaper is None or self._profile is None:
-                return dict
+                return LiveChange()
             # Where more has become known of what is between lab hosts, all links are planned anew.
             devices = self.deviation.changed_links(before) if self._planned_for is self.joined else None
             self._planned_for = self.joined

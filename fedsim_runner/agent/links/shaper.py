@@ -144,8 +144,7 @@ class Shaper:
 
     def change(self, profile: Profile, namespaces: Mapping[str, str]) -> dict[str, Result]:
         """Bring links that are in force to another profile at once; arguments and errors as of the next method."""
-        change = self.begin_change(profile, namespaces)
-        return change.finish(change.see())
+        return self.begin_change(profile, namespaces).complete()
 
     def begin_change(
         self,
@@ -219,6 +218,9 @@ class Shaper:
                 results[name].failed = reason
         for name, change in changes.items():
             result = results[name]
+            # What a later change is about may have been made by it before anybody looked.
+            now = self._applied.get(name, wanted[name])
+            found[name] |= {item: after for item, (_, after) in change.items() if not same(now.get(item), after)}
             missing = {item: (found[name].get(item), after) for item, (_, after) in change.items()}
             missing = {item: pair for item, pair in missing.items() if not same(pair[1], pair[0])}
             if missing and result.failed is None:

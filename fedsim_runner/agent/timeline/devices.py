@@ -87,6 +87,11 @@ class Devices:
                 continue  # it has ended since
         return said
 
+    def runs(self, name: str) -> bool:
+        """Whether a device has processes."""
+        container = self._containers.get(name)
+        return container is not None and container.pid > 0
+
     def kill(self, name: str) -> str:
         """End a device's processes with SIGKILL; return what was done.
 

@@ -39,36 +39,50 @@ class Interruptions:
         self._ending: set[str] = set()  # whose next end is expected
         self._back: set[str] = set()  # of those that are down: started again
         self._failed: dict[str, str] = {}  # devices that could not be started again, with the reason
+        self._killed: dict[int, set[str]] = {}  # by number of the entry, those that it has killed and may start anew
 
     def resume(self, down: Iterable[str]) -> None:
         """Take over from an earlier agent, which may have started them again."""
         self.down = set(down)
         self._ending, self._back = set(self.down), set(self.down)
 
-    def begin(self, action: Action, entry: TimelineEntry, names: list[str], problems: list[str]) -> None:
+    def begin(
+        self, action: Action, entry: TimelineEntry, ends: bool, names: Iterable[str], problems: list[str]
+    ) -> list[str]:
         """Have participants do nothing more that are to be killed, and note whose end is no loss.
 
         Args:
             action: one of :data:`SLOW`.
             entry: the one that says so.
-            names: the devices; those for which it cannot be are removed.
-            problems: takes the reasons.
+            ends: whether its duration is over: those that it has killed, and nothing else has started since, start.
+            names: the devices.
+            problems: takes the reasons why it cannot be done to some.
+
+        Returns:
+            Those to which it can be done.
         """
         given_up = self._lost()
+        killed = self._killed.get(entry.number) if ends else None  # None also if an earlier agent has killed them
         asked: dict[str, bool] = {}
-        for name in list(names):
+        for name in names:
+            if killed is not None and name not in killed:
+                continue
             if action == "restart" and name in given_up:
                 problems.append(f"{name} has been lost, and its server takes no lost client back")
-                names.remove(name)
                 continue
-            comes_back = action == "restart" or entry.duration_s is not None
-            if comes_back:
+            if action == "kill" and (name in self.down - self._back or not self._devices.runs(name)):
+                problems.append(f"{name} does not run")
+                continue
+            if comes_back := action == "restart" or entry.duration_s is not None:
                 self.down.add(name)
                 self._back.discard(name)
             asked[name] = comes_back
         failed = self._devices.freeze(asked, True)
         # Where that fails, it does not run, or the Engine ends it as soon as it can.
         self._ending |= {name for name, comes_back in asked.items() if comes_back and name not in failed}
+        if action == "kill":
+            self._killed[entry.number] = set(asked)
+        return list(asked)
 
     def carry_out(self, action: Action, name: str, found: list[str], problems: list[str]) -> None:
         """Have the Engine do it to a device; ``found`` and ``problems`` take what came of it."""
@@ -80,6 +94,7 @@ class Interruptions:
             if name in self.down:
                 self.down.discard(name)
                 self._failed[name] = str(error)
+                self._is_started(name)
         else:
             found.append(f"{name}: {said}, which took {time.monotonic() - begun:.2g} s")
 
@@ -93,7 +108,12 @@ class Interruptions:
         """Take note that a device's container has started; return whether an entry has had it started."""
         if device in self.down:
             self._back.add(device)
+            self._is_started(device)
         return device in self.down
+
+    def _is_started(self, device: str) -> None:
+        for killed in self._killed.values():
+            killed.discard(device)
 
     def joined_again(self, course: Course) -> set[str]:
         """Those that are down and have joined again, as far as is known."""

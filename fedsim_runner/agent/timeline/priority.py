@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import threading
 from collections.abc import Iterable
@@ -42,6 +43,14 @@ def gain_priority(mounts: Iterable[Path] = MOUNTS) -> bool:
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
     return False
+
+
+def spare_collections() -> None:
+    """Leave what there is by now out of collections of garbage, which hold Python's lock until they are done.
+
+    To look at all that the agent has of a hundred devices takes longer than a change may be late.
+    """
+    gc.freeze()
 
 
 def _become_real_time() -> bool:

@@ -3,8 +3,8 @@
 A thread of its own with real-time priority waits for what is due. It prepares a change of links a little ahead of its
 time: at a moment that is known before, links change whatever keeps the agent from running then. It takes the lock of
 the links, which nobody holds for long during a course, and never that of the agent; it does not wait for the Docker
-Engine, which may be busy: other threads do. Entries that wait for a round or a state are due as soon as the agent has
-read that it has come.
+Engine, which may be busy, nor looks at what the kernel then has: other threads do (acting.py).
+Entries that wait for a round or a state are due as soon as the agent has read that it has come.
 
 An entry that fails is named in the journal, and the course goes on.
 
@@ -18,33 +18,26 @@ import heapq
 import math
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from fedsim_runner.contract.atomic import CannotWriteError
-from fedsim_runner.contract.errors import FedsimError
-from fedsim_runner.contract.events import Event, EventBegun, EventEnded, EventFailed
+from fedsim_runner.contract.events import Event
 from fedsim_runner.contract.link import Links
 from fedsim_runner.contract.time_scale import REAL_TIME
-from fedsim_runner.contract.timeline import Action, TimelineEntry, describe_change, in_device_time
+from fedsim_runner.contract.timeline import TimelineEntry
 
-from ..host.background import Background
-from ..links.deviation import Deviation
-from ..links.results import Result
 from ..links.run_links import RunLinks
 from ..run_settings import RunSettings
+from .acting import Acting, Moment
 from .devices import Devices
-from .found import describe_together
-from .in_force import InForce, taken_back_by
-from .interruptions import SLOW, Interruptions
+from .interruptions import Interruptions
 from .memory import Memory
 from .priority import gain_priority
 from .triggers import Course, has_come, read_for
 
-_WORKERS = 4
 # Once a client has its id, what still belongs to joining is a message each way; it takes this time besides the links'.
 JOINING_S = 1.0
 # A change of links is prepared so long before it is due: this thread waits for others of the agent, and for processors.
@@ -83,15 +76,13 @@ class Timeline:
         lost: Callable[[], Collection[str]],
     ) -> None:
         self._links = links
-        self._devices = devices
         self._path = path
-        self._record = record
         self._announce = announce
         self._interruptions = Interruptions(devices, lost)
+        self._acting = Acting(links, devices, self._interruptions, record, self._tell, lambda: self._joining)
         self._changed = threading.Condition()
         self._due: list[_Step] = []
         self._order = 0
-        self._failed: dict[int, tuple[str, ...]] = {}  # why entries could not begin, by number
         self._waiting: dict[int, TimelineEntry] = {}
         self._entries: tuple[TimelineEntry, ...] = ()
         self._here: frozenset[str] = frozenset()
@@ -105,7 +96,6 @@ class Timeline:
         self._joining_s: Mapping[str, float] = {}
         self._unix_s = 0.0  # the difference between the two clocks
         self._thread: threading.Thread | None = None
-        self._background: Background | None = None
         self._stopped = False
 
     # -- life cycle ---------------------------------------------------------------------------------------------------
@@ -134,7 +124,7 @@ class Timeline:
                     self._waiting[entry.number] = entry
             elif entry.duration_s is not None and entry.number not in memory.ended:
                 self._push(memory.due[entry.number] + entry.duration_s, entry, True)
-        self._background = Background("act on devices", _WORKERS)
+        self._acting.start(self._planned, self._here, self._time_scale)
         self._thread = threading.Thread(target=self._run, name="timeline", daemon=True)
         self._thread.start()
 
@@ -148,9 +138,7 @@ class Timeline:
             self._changed.notify()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
-        self._devices.freeze(sorted(self.frozen & self._here), False)  # where that fails, it has ended
-        if self._background is not None:
-            self._background.close()
+        self._acting.stop(self.frozen & self._here)
 
     def _use(self, settings: RunSettings) -> None:
         self._entries = settings.timeline
@@ -262,14 +250,8 @@ class Timeline:
     def _begin(self, step: _Step) -> Callable[[], None]:
         """Prepare a step that is about to be due; return what is to be called then."""
         entry, due = step.entry, step.due_s + self._unix_s
-        names = [name for name in entry.devices if name in self._here]
         before = self._memory.in_force
-        if step.ends:
-            after = before.end(entry.number)
-            action = taken_back_by(entry)
-        else:
-            after = before.begin(entry)
-            action = entry.action
+        after = before.end(entry.number) if step.ends else before.begin(entry)
         with self._changed:
             self._memory.in_force = after
             if step.ends:
@@ -278,129 +260,8 @@ class Timeline:
                 self._memory.due[entry.number] = due
         if entry.duration_s is not None and not step.ends:
             self._push(due + entry.duration_s, entry, True)
-        found: list[str] = []
-        problems: list[str] = []
-        if action in (*SLOW, "freeze", "thaw"):
-            self._devices.look_up(names)
-        moved = self._move_links(before, after, entry, step.due_s, problems)
-        slow = action if action in SLOW else None
-
-        def finish() -> None:
-            frozen = self._freeze(before, after, problems)
-            if slow is not None:
-                self._interruptions.begin(slow, entry, names, problems)
-            late_s = time.monotonic() - step.due_s
-            for state, devices in frozen.items():
-                found.extend(describe_together(self._devices.frozen(devices, state)))
-            if moved is not None:
-                late_s = self._finish_links(moved, before, after, names, found, problems) or late_s
-            self._tell()
-            if slow is not None and names:
-                self._have_the_engine_do(slow, names, found, problems, lambda: end(late_s))
-            else:
-                end(late_s)
-
-        def end(late_s: float) -> None:
-            what = describe_change(in_device_time(entry, self._time_scale))
-            if step.ends:
-                # What could not begin does not end either, and has been named.
-                new = [one for one in problems if one not in self._failed.get(entry.number, ())]
-                if problems and not new and not found:
-                    return
-                problems[:] = new
-            elif problems:
-                self._failed[entry.number] = tuple(problems)
-            if problems:
-                self._record(EventFailed(entry.number, tuple(names), what, round(due, 3), "; ".join(problems)))
-            elif names:
-                event = EventEnded if step.ends else EventBegun
-                shown = "; ".join(sorted(found) if slow is not None else found) or None
-                self._record(event(entry.number, tuple(names), what, round(due, 3), round(late_s, 4), shown))
-
-        return finish
-
-    def _move_links(
-        self, before: InForce, after: InForce, entry: TimelineEntry, due_s: float, problems: list[str]
-    ) -> Callable[[], dict[str, Result]] | None:
-        """Prepare what is to change of links; None: nothing."""
-        wanted, was = after.deviation(self._planned), before.deviation(self._planned)
-        if wanted == was:
-            return None
-        if entry.action is None and self._links.backend is None:
-            problems.append(f"no link is shaped here: {self._links.unshaped or 'none is in force'}")
-            return None
-
-        def update(deviation: Deviation) -> Deviation:
-            offline = (deviation.offline - was.offline) | (wanted.offline - self._joining)
-            return replace(
-                deviation,
-                links=wanted.links,
-                partitions=wanted.partitions,
-                offline=offline,
-                changes=wanted.changes,
-            )
-
-        try:
-            return self._links.begin_change(update, due_s)
-        except FedsimError as error:
-            problems.append(str(error))
-            return None
-
-    def _finish_links(
-        self,
-        moved: Callable[[], dict[str, Result]],
-        before: InForce,
-        after: InForce,
-        names: Collection[str],
-        found: list[str],
-        problems: list[str],
-    ) -> float | None:
-        """See what has become of the links; return by how much that was late, if any has changed."""
-        try:
-            results = moved()
-        except FedsimError as error:
-            problems.append(str(error))
-            return None
-        problems += [f"{name}: {results[name].failed}" for name in names if name in results and results[name].failed]
-        shown = {name: results[name].found for name in names if name in results}
-        gone = after.devices_of("offline") - before.devices_of("offline")
-        put_off = [name for name in names if name in gone & self._joining]
-        found += describe_together({**shown, **dict.fromkeys(put_off, "its link is cut once it has joined")})
-        return max((result.late_s for result in results.values()), default=None)
-
-    def _freeze(self, before: InForce, after: InForce, problems: list[str]) -> dict[bool, list[str]]:
-        """Freeze devices, or have them go on; return those with which that has begun, by whether they are frozen."""
-        was, wanted = before.devices_of("freeze"), after.devices_of("freeze")
-        begun: dict[bool, list[str]] = {}
-        for state, devices in ((True, wanted - was), (False, was - wanted)):
-            here = sorted(devices & self._here)
-            failed = self._devices.freeze(here, state)
-            problems += failed.values()
-            begun[state] = [name for name in here if name not in failed]
-        return begun
-
-    def _have_the_engine_do(
-        self,
-        action: Action,
-        names: Sequence[str],
-        found: list[str],
-        problems: list[str],
-        end: Callable[[], None],
-    ) -> None:
-        """Have it do what takes a while to several devices at once; ``end`` is called after the last."""
-        left = set(names)
-
-        def carry_out(name: str) -> None:
-            self._interruptions.carry_out(action, name, found, problems)
-            with self._changed:
-                left.discard(name)
-                is_last = not left
-            if is_last:
-                end()
-
-        assert self._background is not None
-        for name in names:
-            self._background.submit(partial(carry_out, name))
+        here = tuple(name for name in entry.devices if name in self._here)
+        return self._acting.prepare(Moment(entry, step.ends, here, step.due_s, due, before, after))
 
     def _tell(self) -> None:
         """Let participants know who is away, and a later agent what has been done."""

@@ -16,7 +16,7 @@ from fedsim_runner.contract.link import Links
 from fedsim_runner.contract.link_variation import NEVER, Track, Variation, course_of
 
 from ..links.results import Result
-from ..timeline.priority import gain_priority
+from ..timeline.priority import gain_priority, spare_collections
 from .playback import Playback
 
 #: Changes of many devices are made together, so often at most.
@@ -104,6 +104,7 @@ class Player:
         if not variations or self._thread is not None or self._stopping.is_set():
             return
         playback = Playback({name: course_of(one, tracks, seed, name) for name, one in variations.items()})
+        spare_collections()
         # From here on a clock that is set does not matter.
         opened = time.monotonic() - (time.time() - open_at)
         self._record(events.LinksVarying(devices=tuple(variations)))

@@ -13,6 +13,7 @@ import pytest
 
 from fedsim_runner.agent.links.deviation import Deviation
 from fedsim_runner.agent.links.link_errors import LinkError
+from fedsim_runner.agent.links.live_changes import LiveChange
 from fedsim_runner.agent.links.results import Result
 from fedsim_runner.agent.run_settings import RunSettings, read_run_settings
 from fedsim_runner.agent.timeline import timeline
@@ -36,17 +37,24 @@ class FakeLinks:
         self.unshaped: str | None = None
         self.broken: str | None = None
         self.ahead_s: list[float] = []  # how long before each change is due it was prepared
+        self.may_look = threading.Event()
+        self.may_look.set()
 
     def change(self, update: Callable[[Deviation], Deviation]) -> dict[str, Result]:
-        return self.begin_change(update, time.monotonic())()
+        return self.begin_change(update, time.monotonic()).complete()
 
-    def begin_change(self, update: Callable[[Deviation], Deviation], due_s: float) -> Callable[[], dict[str, Result]]:
+    def begin_change(self, update: Callable[[Deviation], Deviation], due_s: float) -> LiveChange:
         if self.broken is not None:
             raise LinkError(self.broken)
         self.deviation = update(self.deviation)
         self.history.append(self.deviation)
         self.ahead_s.append(due_s - time.monotonic())
-        return lambda: {PHONE: Result(changed=True, found="up as asked", late_s=0.003)}
+
+        def finish() -> dict[str, Result]:
+            self.may_look.wait()
+            return {PHONE: Result(changed=True, found="up as asked", late_s=0.003)}
+
+        return LiveChange(finish=finish)
 
 
 class FakeDevices:
@@ -64,6 +72,9 @@ class FakeDevices:
 
     def frozen(self, names: Iterable[str], wanted: bool) -> dict[str, str]:
         return dict.fromkeys(names, "frozen" if wanted else "thawed")
+
+    def runs(self, name: str) -> bool:
+        return name not in self.ended
 
     def kill(self, name: str) -> str:
         self.done.append(("kill", name))
@@ -325,3 +336,41 @@ def test_a_later_agent_goes_on_where_the_first_one_ended(bench: Bench, tmp_path:
     assert set(bench.links.history[0].links) == {PHONE} and bench.links.history[0].offline == {PI}
     assert bench.said(1) == [("event_ended", 2)]
     assert second.awaited == {"server"}
+
+
+def test_what_is_due_next_does_not_wait_until_the_last_change_was_looked_at(bench: Bench) -> None:
+    bench.links.may_look.clear()
+    bench.follow(at(0.1, up=SLOW), at(0.2, 2, down=SLOW, duration_s=0.1), at(0.25, 3, (PI,), action="offline"))
+    until = time.monotonic() + 10.0
+    while len(bench.links.history) < 4 and time.monotonic() < until:
+        time.sleep(0.005)
+    assert len(bench.links.history) == 4 and bench.announced == [{PI}] and bench.events == []
+    bench.links.may_look.set()
+    assert bench.said(4) == [("event_begun", 1), ("event_begun", 2), ("event_begun", 3), ("event_ended", 2)]
+
+
+def test_a_second_kill_meanwhile_fails_and_takes_nothing_back(bench: Bench) -> None:
+    followed = bench.follow(
+        at(0.0, 1, action="kill", duration_s=0.6),
+        at(0.1, 2, action="kill", duration_s=0.1),
+        at(0.7, 3, action="restart"),
+    )
+    assert bench.said(4) == [("event_begun", 1), ("event_failed", 2), ("event_ended", 1), ("event_begun", 3)]
+    assert (bench.events[1].devices, bench.events[1].reason) == ((PHONE,), f"{PHONE} does not run")
+    assert [what for what, _ in bench.devices.done] == ["freeze", "kill", "freeze", "restart", "freeze", "restart"]
+    assert followed.away == {PHONE} and followed.look(Course()) == {}, "it is not lost"
+
+
+def test_a_client_that_was_started_anew_meanwhile_goes_on_when_its_kill_is_over(bench: Bench) -> None:
+    followed = bench.follow(at(0.0, 1, action="kill", duration_s=0.5), at(0.1, 2, action="restart"))
+    bench.said(2)
+    followed.on_started(PHONE)
+    assert bench.said(3)[-1] == ("event_ended", 1)
+    assert [what for what, _ in bench.devices.done] == ["freeze", "kill", "freeze", "restart"]
+
+
+def test_a_lost_client_is_not_killed_and_its_start_is_no_failure_of_its_own(bench: Bench) -> None:
+    bench.devices.ended.add(PHONE)
+    bench.lost.add(PHONE)
+    bench.follow(at(0.0, 1, action="kill", duration_s=0.1), at(0.3, 2, (PI,), action="freeze"))
+    assert bench.said(2) == [("event_failed", 1), ("event_begun", 2)]

@@ -87,6 +87,26 @@ def test_a_token_bucket_is_changed_in_place_and_back(
 
 
 @each_backend
+def test_what_a_later_change_has_made_before_anybody_looked_is_no_failure(
+    kind: type[LinkBackend],
+    kernel: FakeKernel,
+    namespaces: dict[str, str],
+    shaper: Callable[[Profile, str], Shaper],
+) -> None:
+    planned = dataclasses.replace(CASES["different"], later=(G5,))
+    one = shaper(planned, kind.name)
+    as_dicts(one.apply(namespaces))
+    links = [Links(dataclasses.replace(G5, delay_us=delay_us), SLOW) for delay_us in (40_000, 50_000)]
+    changes = [one.begin_change(Deviation({"a": now}).of(planned), namespaces) for now in links]
+    seen = [change.see() for change in changes]
+    results = [change.finish([part.looked_at() for part in some]) for change, some in zip(changes, seen, strict=True)]
+    assert [result["a"].failed for result in results] == [None, None]
+    assert results[0]["a"].found != results[1]["a"].found, "each is what was asked for"
+    assert one.find_changes(namespaces) == {}
+    assert not any(result["changed"] for result in as_dicts(one.apply(namespaces)).values())
+
+
+@each_backend
 def test_a_change_of_some_links_is_the_same_if_only_these_are_planned(
     kind: type[LinkBackend],
     kernel: FakeKernel,
@@ -100,7 +120,7 @@ def test_a_change_of_some_links_is_the_same_if_only_these_are_planned(
     for devices, reads_back in ((None, False), ({"a"}, True), ({"a"}, False)):
         as_dicts(one.apply(namespaces))
         change = one.begin_change(changed, namespaces, reads_back=reads_back, devices=devices)
-        results = change.finish(change.see())
+        results = change.complete()
         assert all(result.changed and result.failed is None for result in results.values()), results
         found.append(set(results))
         assert one.find_changes(namespaces) == {} and one.requested[0] == changed
