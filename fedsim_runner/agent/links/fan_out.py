@@ -50,6 +50,12 @@ def hurry() -> Iterator[None]:
         _hurry.over.set()
 
 
+def give_way() -> None:
+    """Wait while another thread is in a hurry."""
+    if _hurry.thread != threading.get_ident():
+        _hurry.over.wait(_LONGEST_WAIT_S)
+
+
 def in_each(
     namespaces: Mapping[str, str], work: Callable[[str], _T], workers: int = _WORKERS
 ) -> tuple[dict[str, _T], dict[str, str]]:

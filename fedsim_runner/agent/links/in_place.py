@@ -18,6 +18,7 @@ from ..changing.due_requests import Part
 from ..changing.requests import RUN
 from ..host import programs
 from . import netlink, netns, qdisc_changes, rtnetlink
+from .fan_out import give_way
 from .protocol import Changed, Changes, Failures, Finish, Turn, with_made_later
 from .root_qdisc import Qdisc, parse_qdiscs, qdisc_commands, read_qdiscs, run_commands
 from .run_namespace import RunNamespace
@@ -217,6 +218,7 @@ def _look(changed: Sequence[_End], changer: Changer, found: Mapping[str, dict[st
     failed: Failures = {}
     shown: dict[str, qdisc_changes.Shown] = {}
     for end in changed:
+        give_way()
         try:
             channel = changer.place(end.where).channel
             if end.where not in shown:

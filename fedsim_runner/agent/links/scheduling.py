@@ -25,7 +25,9 @@ from ..host.cgroup_folders import MOUNTS, V2, cgroup_folders
 REAL_TIME, WEIGHT, NICE = "real-time", "cpu weight", "nice"
 
 _NICE = -15
-_PRIORITY = 1  # the lowest of real-time priorities is above all other processes
+# Any of the real-time priorities is above all other processes. Threads of the agent have lower ones than this
+# (timeline/priority.py): what they prepare, or look at, must keep neither packets waiting nor changes.
+_PRIORITY = 3
 _UNBROKEN_US = 5_000_000, 10_000_000
 _OWN_MEMORY_BYTES = 1 << 30
 _V1_WEIGHT, _V2_WEIGHT = "262144", "10000"

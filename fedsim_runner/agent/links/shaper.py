@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -61,6 +62,8 @@ class Shaper:
         self._applied: dict[str, Settings] = {}
         self._turns = Turns()
         self._changer = Changer()
+        self._numbers = itertools.count(1)
+        self._last_changes: dict[tuple[str, str], int] = {}  # the number of the last one of each setting
         self._traces: dict[str, object] = {}  # of links that were found to be as applied
         self.set_profile(profile, chosen)
 
@@ -198,14 +201,16 @@ class Shaper:
             )
         wanted = {name: self._planned[name] for name in changes}
         self._applied |= wanted
+        number = next(self._numbers)
+        self._last_changes |= {(name, item): number for name, change in changes.items() for item in change}
         return Change(
             changes,
             lambda: [finish() for finish in begun],
-            lambda seen: self._finish_change(changes, wanted, seen),
+            lambda seen: self._finish_change(number, changes, wanted, seen),
         )
 
     def _finish_change(
-        self, changes: Mapping[str, Changes], wanted: Mapping[str, Settings], seen: Sequence[Changed]
+        self, number: int, changes: Mapping[str, Changes], wanted: Mapping[str, Settings], seen: Sequence[Changed]
     ) -> dict[str, Result]:
         results = {name: Result(changed=True) for name in changes}
         found: dict[str, dict[str, object]] = {name: {} for name in changes}
@@ -219,8 +224,9 @@ class Shaper:
         for name, change in changes.items():
             result = results[name]
             # What a later change is about may have been made by it before anybody looked.
-            now = self._applied.get(name, wanted[name])
-            found[name] |= {item: after for item, (_, after) in change.items() if not same(now.get(item), after)}
+            found[name] |= {
+                item: after for item, (_, after) in change.items() if self._last_changes[name, item] != number
+            }
             missing = {item: (found[name].get(item), after) for item, (_, after) in change.items()}
             missing = {item: pair for item, pair in missing.items() if not same(pair[1], pair[0])}
             if missing and result.failed is None:

@@ -27,7 +27,7 @@ from .devices import Devices
 from .found import describe_together
 from .in_force import InForce, taken_back_by
 from .interruptions import SLOW, Interruptions
-from .priority import gain_priority, spare_collections
+from .priority import LOOKS, gain_priority, spare_collections
 
 _WORKERS = 4
 
@@ -98,7 +98,7 @@ class Acting:
         self._planned, self._here, self._time_scale = planned, here, time_scale
         spare_collections()
         self._background = Background("act on devices", _WORKERS)
-        self._looking = Background("look at changes", 1, gain_priority)
+        self._looking = Background("look at changes", 1, partial(gain_priority, priority=LOOKS))
 
     def stop(self, frozen: Collection[str]) -> None:
         """Have what was done been said, and these devices go on."""

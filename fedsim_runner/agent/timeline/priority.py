@@ -12,7 +12,9 @@ from pathlib import Path
 from ..host.cgroup_folders import MOUNTS
 
 _NICE = -15
-_PRIORITY = 1  # the lowest of real-time priorities is above all other processes
+#: Real-time priorities, all of which are above all other processes: of what prepares what is due, and of what only
+#: looks at what was done. Of two with the same one, neither would run before the other pauses.
+PREPARES, LOOKS = 2, 1
 
 
 def run_before_devices() -> None:
@@ -26,20 +28,20 @@ def run_before_devices() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, _NICE)
 
 
-def gain_priority(mounts: Iterable[Path] = MOUNTS) -> bool:
+def gain_priority(mounts: Iterable[Path] = MOUNTS, priority: int = PREPARES) -> bool:
     """Have the calling thread run before others; return whether it has real-time priority.
 
     It does little, so it needs no bound of its own but the kernel's. A kernel with RT_GROUP_SCHED refuses real time in
     a container's cgroup: with cgroup v1 the thread, and only it, moves to the root of the cpu cgroups. With v2 a thread
     cannot leave its process.
     """
-    if _become_real_time():
+    if _become_real_time(priority):
         return True
     for mount in mounts:
         if (mount / "cpu" / "cpu.shares").exists():
             with contextlib.suppress(OSError):
                 (mount / "cpu" / "tasks").write_text(str(threading.get_native_id()))
-                return _become_real_time()
+                return _become_real_time(priority)
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
     return False
@@ -53,10 +55,10 @@ def spare_collections() -> None:
     gc.freeze()
 
 
-def _become_real_time() -> bool:
+def _become_real_time(priority: int) -> bool:
     try:
         # Of the calling thread; programs and threads that it starts are ordinary ones.
-        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(_PRIORITY))
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
     except OSError:
         return False
     return True

@@ -11,6 +11,7 @@ import pytest
 
 from fedsim_runner.agent.links import scheduling
 from fedsim_runner.agent.links.scheduling import NICE, REAL_TIME, WEIGHT, Rest, gain_priority
+from fedsim_runner.agent.timeline import priority
 
 
 def test_it_rests_whatever_there_is_to_do() -> None:
@@ -72,7 +73,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple
             moved = (root / "cgroup.procs").read_text() == str(os.getpid())
             if real_time != "everywhere" and not (real_time == "root" and moved):
                 raise PermissionError("no budget")
-            assert policy == os.SCHED_FIFO | os.SCHED_RESET_ON_FORK and param.sched_priority == 1
+            assert policy == os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
+            assert param.sched_priority > priority.PREPARES > priority.LOOKS >= 1
             calls.append("real time")
 
         def set_priority(which: int, who: int, priority: int) -> None:

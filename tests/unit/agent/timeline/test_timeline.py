@@ -357,7 +357,8 @@ def test_a_second_kill_meanwhile_fails_and_takes_nothing_back(bench: Bench) -> N
     )
     assert bench.said(4) == [("event_begun", 1), ("event_failed", 2), ("event_ended", 1), ("event_begun", 3)]
     assert (bench.events[1].devices, bench.events[1].reason) == ((PHONE,), f"{PHONE} does not run")
-    assert [what for what, _ in bench.devices.done] == ["freeze", "kill", "freeze", "restart", "freeze", "restart"]
+    done = [what for what, _ in bench.devices.done]
+    assert (done.count("kill"), done.count("restart")) == (1, 2)
     assert followed.away == {PHONE} and followed.look(Course()) == {}, "it is not lost"
 
 
@@ -366,7 +367,7 @@ def test_a_client_that_was_started_anew_meanwhile_goes_on_when_its_kill_is_over(
     bench.said(2)
     followed.on_started(PHONE)
     assert bench.said(3)[-1] == ("event_ended", 1)
-    assert [what for what, _ in bench.devices.done] == ["freeze", "kill", "freeze", "restart"]
+    assert [what for what, _ in bench.devices.done].count("restart") == 1
 
 
 def test_a_lost_client_is_not_killed_and_its_start_is_no_failure_of_its_own(bench: Bench) -> None:
