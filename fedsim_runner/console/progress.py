@@ -16,12 +16,13 @@ from ..contract.course_state import CourseState, later
 from ..contract.events import (
     ClientResult,
     CourseFailed,
+    DeviceExited,
     DeviceJoined,
+    DeviceMissedEnd,
     DeviceReady,
     Evaluated,
     Event,
     GateOpened,
-    TrainingFinished,
     parse,
 )
 from ..contract.lenient import number
@@ -71,6 +72,7 @@ class Progress:
         self._line = StatusLine(console)
         self._state = CourseState()
         self._missed = Missed()
+        self._left_out: set[str | None] = set()  # devices that were offline when the course ended
         self._planned = {device.name: device for device in devices}
         self._seen = Snapshots()
         # Replaced, never modified: the drawing thread must not wait for the lock of a printing one.
@@ -135,7 +137,7 @@ class Progress:
             began = self._state.last_step
             self._state.apply(typed)
             self._missed.add(typed)
-            if isinstance(typed, TrainingFinished | CourseFailed):
+            if isinstance(typed, CourseFailed):
                 self._print_missed()
             line = self._line_of(typed, began)
             if not isinstance(typed, ClientResult):  # frequent, and not drawn
@@ -182,6 +184,10 @@ class Progress:
             total_rounds = self._total_rounds or self._course.total_rounds or 0
             took = None if seconds is None else describe_span(seconds, self._state.time_scale)
             return describe_round(event, total_rounds, took, self._missed.take())
+        if isinstance(event, DeviceMissedEnd):
+            self._left_out.add(event.device)
+        elif isinstance(event, DeviceExited) and event.device in self._left_out:
+            return None  # the agent has ended it with the course
         unshaped = self._unshaped or bool(self._state.unshaped)
         line = describe_event(event, unshaped, each_device=not self._console.is_terminal)
         if isinstance(event, GateOpened):
@@ -206,9 +212,9 @@ class Progress:
         return f"{joined} of {total} clients joined" if _is_quarter(joined, total) else None
 
     def _print_missed(self) -> None:
-        """Print what was not part of any round's line."""
+        """Print what was not part of any round's line; that of the last round comes after the end of training."""
         if missed := self._missed.take():
-            self.note(f"  {missed}", "yellow")
+            self.note(f"  rounds without a line: {missed}", "yellow")
 
     def _update(self) -> None:
         """Update what is drawn."""

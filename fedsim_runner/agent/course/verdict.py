@@ -66,9 +66,13 @@ class Verdict:
             self._succeeded_at = now
 
     def end_in_success(self, now: float) -> list[Event]:
-        """End a course that has succeeded once all participants have ended, or their grace period is over."""
+        """End a course that has succeeded once all participants have ended, or their grace period is over.
+
+        Those that were offline when the server finished are not waited for.
+        """
         assert self._succeeded_at is not None
-        gone = all(one.exit_code is not None or one.state == "lost" for one in self._participants.values())
+        everybody = self._participants.values()
+        gone = all(one.exit_code is not None or one.state == "lost" or one.missed_end for one in everybody)
         if not gone and now - self._succeeded_at < self._limits.grace_s:
             return []
         self.outcome = Outcome("finished")

@@ -148,12 +148,27 @@ def test_deadlines_and_late_updates_are_in_the_line_of_their_round() -> None:
             progress.event({"event": "round_deadline", "round": number, "arrived": 1, "wanted": 9})
         progress.event({"event": "update_late", "device": "slow-1", "round": 5})
         progress.event({"event": "training_finished"})
+        progress.event({"event": "evaluated", "round": 6, "results": {"test_acc": 0.5}})
+        progress.event({"event": "update_late", "device": "slow-2", "round": 6})
     assert [line.strip() for line in console.file.getvalue().splitlines()][1:-1] == [
         "round 1/9  accuracy 0.5000  deadline: 3 of 9 updates",
         "round 2/9  accuracy 0.5000  updates dropped: slow-0, slow-1, slow-2, slow-3 and 2 more",
         "round 3/9  accuracy 0.5000",
-        "deadline in 3 rounds  updates dropped: slow-1",
         "training finished, final evaluation",
+        "round 6/9  accuracy 0.5000  deadline in 3 rounds  updates dropped: slow-1",
+        "rounds without a line: updates dropped: slow-2",
+    ]
+
+
+def test_that_a_device_was_ended_with_the_course_is_no_news() -> None:
+    console = Console(file=io.StringIO(), width=160)
+    with Progress(console, 3) as progress:
+        progress.event({"event": "device_missed_end", "device": "phone"})
+        for device in ("phone", "tablet"):
+            progress.event({"event": "device_exited", "device": device, "exit_code": 143, "oom_killed": False})
+    assert console.file.getvalue().splitlines() == [
+        "  phone was offline when the course ended",
+        "  tablet exited with 143",
     ]
 
 
