@@ -43,6 +43,14 @@ class _Room:
             self.known[key] = self.needs(device, self.host, self.factor)
         return self.known[key]
 
+    def is_full(self, device: Device) -> bool:
+        """Whether it has not enough cpus for one more such device."""
+        return self.cpus - self.host.cpus * RESERVED_CPU_SHARE < self.cpus_for(device)
+
+    def load(self, device: Device) -> float:
+        """Of how much of its cpus its devices ask for, with one more such device: the one factor follows the most."""
+        return 1 - (self.cpus - self.cpus_for(device)) / (self.host.cpus or 1.0)
+
     def take(self, device: Device) -> None:
         self.cpus -= self.cpus_for(device)
         self.memory_bytes -= resident_bytes(device) + self.host.overhead.memory_bytes
@@ -62,7 +70,8 @@ def assign(experiment: Experiment, hosts: Sequence[LabHost], needs: Needs) -> di
 
     Of the others, devices that may go to some lab hosts only are first, then those with the most cpus. Each goes to one
     that has memory for it, its architecture and its GPUs, in this order, if there is one; among these to the one with
-    the most cpus left (``spread``), or to the first that has enough (``pack``); by name among equals. Devices
+    the most cpus left (``spread``), or to the first that has enough (``pack``); where none has enough, to the one of
+    which all its devices would ask for the least part; by name among equals. Devices
     of a kind are then dealt out in the order of the file, so that those on a lab host follow each other: files name
     them by ranges.
 
@@ -115,15 +124,16 @@ def _lacks(room: _Room, device: Device) -> tuple[bool, bool, bool]:
 
 
 def _spread(room: _Room, device: Device) -> _Rank:
-    return (False, -room.cpus, room.host.name)
+    full = room.is_full(device)
+    return (full, room.load(device) if full else -room.cpus, room.host.name)
 
 
 def _pack(rooms: Sequence[_Room]) -> Callable[[_Room, Device], _Rank]:
     at_first = {room.host.name: room.cpus for room in rooms}
 
     def rank(room: _Room, device: Device) -> _Rank:
-        full = room.cpus - room.host.cpus * RESERVED_CPU_SHARE < room.cpus_for(device)
-        return (full, -room.cpus if full else -at_first[room.host.name], room.host.name)
+        full = room.is_full(device)
+        return (full, room.load(device) if full else -at_first[room.host.name], room.host.name)
 
     return rank
 

@@ -234,6 +234,15 @@ def test_equal_devices_are_not_scaled_while_the_lab_has_room_for_all(placement: 
     assert make_plan(replace(study, placement=placement), hosts, "r").cpu_factor == 1
 
 
+@pytest.mark.parametrize("placement", ["spread", "pack"])
+def test_where_no_lab_host_has_enough_large_ones_are_as_full_as_small_ones(placement: Any) -> None:
+    """The emptiest of all plans at one factor has 0.9 of 36 cpus for 101 devices of a cpu each."""
+    hosts = [lab_host("large", cpus=32), lab_host("small", cpus=4)]
+    study = replace(experiment(100, client=device_type("box", cpus=1), server=device_type("hub", cpus=1)))
+    plan = make_plan(replace(study, placement=placement), hosts, "r")
+    assert plan.cpu_factor == pytest.approx(0.9 * 36 / 101, rel=0.05)
+
+
 def test_ten_thousand_devices_on_a_hundred_lab_hosts() -> None:
     hosts = [lab_host(f"lab{number}", cpus=64, memory_gb=256) for number in range(100)]
     plan = make_plan(experiment(10_000, client=device_type("mote", cpus=0.1)), hosts, "r")
