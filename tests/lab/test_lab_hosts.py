@@ -9,13 +9,17 @@ from pathlib import Path
 
 import docker
 import pytest
+import yaml
 
+from tests.conftest import REPOSITORY
 from tests.lab.lab_hosts import faults, wiring
 from tests.lab.lab_hosts import lab as labs
 from tests.lab.lab_hosts.hosts import LABEL
 from tests.lab.lab_hosts.lab import Lab
 from tests.lab.lab_hosts.program import LabError, call
 from tests.lab.lab_hosts.wiring import Wiring
+
+QUICKSTART = REPOSITORY / "examples" / "quickstart.yaml"
 
 
 @pytest.fixture
@@ -40,7 +44,7 @@ def test_ansible_becomes_root_as_any_of_the_users(lab: Lab) -> None:
     assert outcome.returncode != 0 and "Missing sudo password" in outcome.stdout + outcome.stderr
 
 
-def test_an_unknown_host_key_is_refused(lab: Lab) -> None:
+def test_an_unknown_host_key_is_refused(lab: Lab, tmp_path: Path) -> None:
     known = lab.access.known_hosts
     text = known.read_text()
     first, *others = text.splitlines()
@@ -49,6 +53,16 @@ def test_an_unknown_host_key_is_refused(lab: Lab) -> None:
         with pytest.raises(LabError, match="Host key verification failed"):
             call([*lab.ssh("lab1"), "true"])
         assert call([*lab.ssh("lab2"), "hostname"]) == "lab2\n"
+        # The same by our command, of which ssh's own options in the inventory say nothing.
+        inventory = yaml.safe_load((lab.inventory() / "hosts.yml").read_text(encoding="utf-8"))
+        inventory["lab_hosts"]["vars"]["ansible_ssh_common_args"] = f"-o UserKnownHostsFile={known}"
+        path = tmp_path / "lab.yml"
+        path.write_text(yaml.safe_dump(inventory), encoding="utf-8")
+        plan = [sys.executable, "-m", "fedsim_runner", "plan", str(QUICKSTART), "-i", str(path)]
+        refused = subprocess.run(lab.on_control_node(plan), capture_output=True, text=True, timeout=120, check=False)
+        assert refused.returncode == 3 and "lab1: Failed to connect" in refused.stderr, refused.stderr
+        assert "verification failed" in refused.stderr and "lab2:" not in refused.stderr, refused.stderr
+        assert len(known.read_text().splitlines()) == len(text.splitlines()), "no key was taken over"
     finally:
         known.write_text(text)
 

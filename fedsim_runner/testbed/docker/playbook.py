@@ -5,6 +5,7 @@
 - It writes the caller's whole environment into that directory: here that file is removed before the playbook starts.
 - ``ansible-playbook`` is not found outside an activated virtual environment: its folder goes first on PATH.
 - The caller's ``ANSIBLE_*`` variables would affect our playbooks: they are dropped and our own are set.
+- ansible-runner trusts every host key unless the environment says otherwise: here it does.
 - Ansible evaluates templates in extra variables, and so in a path like ``runs/{{ lookup('pipe', 'id') }}``: here texts
   are marked as such.
 - Cancelling kills ansible-playbook but not its workers, which live in sessions of their own and would go on creating
@@ -260,6 +261,8 @@ class _Environment:
             "ANSIBLE_LOCAL_TEMP": str(private),
             **_instead_of_home(private),
             **_shared_connections(private, way),
+            # ansible-runner switches it off where nothing is said. What an inventory says of a host counts.
+            "ANSIBLE_HOST_KEY_CHECKING": "True",
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_DEPRECATION_WARNINGS": "0",
             RUN_VARIABLE: run,

@@ -137,6 +137,11 @@ def test_the_callers_ansible_variables_are_ignored(stage: Stage, monkeypatch: py
     assert os.environ["ANSIBLE_STRATEGY"] == "nonsense"
 
 
+def test_ssh_checks_host_keys(stage: Stage) -> None:
+    asked = "lookup('ansible.builtin.config', 'host_key_checking', plugin_type='connection', plugin_name='ssh')"
+    assert stage.run(play(f'    - ansible.builtin.assert: {{that: "{asked}"}}\n')).status == "successful"
+
+
 def test_the_virtual_environment_need_not_be_on_the_path(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     assert stage.run(play("    - ansible.builtin.ping:\n")).status == "successful"
