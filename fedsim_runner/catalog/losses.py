@@ -18,5 +18,3 @@ OTHER_INPUTS = (
 )  # fmt: skip
 # What else torch has.
 MORE_LOSSES = ("MultiLabelMarginLoss", "NLLLoss2d", "AdaptiveLogSoftmaxWithLoss")
-# FederatedScope's default.
-DEFAULT_LOSS = "MSELoss"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..catalog.data_sets import BUNDLED, FEDERATEDSCOPE
+from ..catalog.data_sets import FEDERATEDSCOPE
 from ..contract.device_file import CourseSettings, Device, FederatedScopeSettings, InitialModel
 from ..contract.link import Links
 from ..contract.link_variation import Track, Variation, links_of
@@ -24,7 +24,6 @@ from ..contract.topology import Topology
 from ..contract.typed_json import load
 from ..datasets.label_table import VERSION, read_table_file, total_by_device, write_table_file
 from ..datasets.object_shards import holds_object
-from ..datasets.sample_counts import count_test_samples, explain_too_few, split_sizes
 from .federatedscope.other_data import loader_settings, other_data
 from .protocol import engine
 
@@ -157,36 +156,6 @@ def launch_settings(device_file: Mapping[str, Any]) -> dict[str, LaunchSettings]
 
 def _timeline(device_file: Mapping[str, Any]) -> list[TimelineEntry]:
     return [load(TimelineEntry, entry) for entry in device_file.get("timeline", ())]
-
-
-def shard_sizes(device_file: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """Samples by device and split of the whole run: ``{client: {"train": n, "val": n, "test": n}}``, and the
-    server's ``{"test": n}``. Nothing is written, and the data are only read where the split depends on them. Sizes of
-    FederatedScope's own data sets are not known before they are rendered: a ValueError.
-
-    Raises:
-        ValueError: as :func:`render_participants`.
-    """
-    data, clients, server = device_file["data"], device_file["clients"], device_file["course"]["server"]
-    if data.get("rendered"):
-        table = _table_of(Path(data["rendered"]), data_fingerprint(device_file))
-        if table is not None:
-            sizes: dict[str, dict[str, int]] = table["sizes"]
-            return sizes
-    if data["dataset"] in BUNDLED and data["split"] == "iid":
-        samples = BUNDLED[data["dataset"]].samples
-        test = count_test_samples(samples, data["test_fraction"])
-        problem = explain_too_few(samples - test, len(clients))
-        if problem:
-            raise ValueError(problem)
-        # As numpy.array_split does: the first parts get one more.
-        each, more = divmod(samples - test, len(clients))
-        parts = {client: split_sizes(each + (number < more)) for number, client in enumerate(clients)}
-        return {server: {"test": test}, **parts}
-    from ..datasets.data_split import make_shards
-    from .shard_files import sizes_of
-
-    return sizes_of(make_shards(device_file).shards)
 
 
 def data_fingerprint(device_file: Mapping[str, Any]) -> str:

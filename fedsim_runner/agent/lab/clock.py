@@ -17,7 +17,6 @@ _QUESTION = struct.Struct(">4sQd")
 _ANSWER = struct.Struct(">4sQddd")
 _MAC_BYTES = 16
 _ASKS, _SAYS = b"FSQ1", b"FSA1"
-QUESTION_BYTES = _QUESTION.size + _MAC_BYTES
 
 
 @dataclass(frozen=True)

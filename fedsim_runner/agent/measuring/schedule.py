@@ -102,11 +102,6 @@ class Train:
     segments: int = 1
 
     @property
-    def payload_bytes(self) -> int:
-        """What each packet carries."""
-        return (self.frame_bytes - HEADER_BYTES) * self.segments
-
-    @property
     def length_s(self) -> float:
         """From the first packet to the last."""
         return self.packets * self.interval_s

@@ -19,7 +19,7 @@ import yaml
 from fedsim_runner.contract.timeline import LinkChange, TimelineEntry
 from fedsim_runner.contract.typed_json import dump
 from fedsim_runner.datasets import data_split
-from fedsim_runner.engines.participant_files import answer_times, launch_settings, render_participants, shard_sizes
+from fedsim_runner.engines.participant_files import answer_times, launch_settings, render_participants
 
 pytestmark = pytest.mark.lengthy
 
@@ -190,7 +190,6 @@ def test_the_label_table_counts_what_the_shards_hold(device_file: dict[str, Any]
         for name, counts in splits.items():
             labels, numbers = np.unique(shard[f"{name}_y"], return_counts=True)
             assert counts == {str(label): number for label, number in zip(labels, numbers.tolist(), strict=True)}
-    assert shard_sizes(device_file) == table["sizes"]
     assert table["sizes"] == {
         device: {name: sum(counts.values()) for name, counts in splits.items()}
         for device, splits in table["devices"].items()
@@ -218,27 +217,6 @@ def test_layout(device_file: dict[str, Any], tmp_path: Path, layout: str, shape:
         with np.load(tmp_path / device / "shard.npz", allow_pickle=False) as shard:
             assert {shard[name].shape[1:] for name in shard if name.endswith("_x")} == {shape}
     assert read_table(tmp_path)["shape"] == list(shape)
-
-
-@pytest.mark.process
-def test_sizes_of_an_iid_split_need_no_numpy(device_file: dict[str, Any], tmp_path: Path) -> None:
-    device_file["data"]["split"] = "iid"
-    (tmp_path / "local.json").write_text(json.dumps(device_file), encoding="utf-8")
-    program = (
-        "import json, pathlib, sys; from fedsim_runner.engines.participant_files import shard_sizes;"
-        "print(json.dumps(shard_sizes(json.loads(pathlib.Path(sys.argv[1]).read_text()))));"
-        "sys.exit('numpy' in sys.modules)"
-    )
-    command = [sys.executable, "-c", program, str(tmp_path / "local.json")]
-    output = subprocess.run(command, check=True, cwd=REPOSITORY, capture_output=True, text=True).stdout
-    assert json.loads(output) == render_participants(device_file, tmp_path / "rendered").table["sizes"]
-
-
-def test_sizes_of_too_many_clients(device_file: dict[str, Any]) -> None:
-    device_file["data"]["split"] = "iid"
-    device_file["clients"] = [f"phone-{number}" for number in range(200)]
-    with pytest.raises(ValueError, match="1438 samples are too few for 200 clients"):
-        shard_sizes(device_file)
 
 
 def test_other_ports_leave_the_shards_alone(device_file: dict[str, Any], tmp_path: Path) -> None:

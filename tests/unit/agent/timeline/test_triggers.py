@@ -49,6 +49,15 @@ def test_each_state_of_a_client_has_its_moment(course: Supervisor) -> None:
     assert not has_come(TimelineEntry(number=1, devices=("a",), when=When("elsewhere", "lost")), course)
 
 
+def test_a_client_trains_from_the_moment_it_says_so_not_only_once_it_has_results(course: Supervisor) -> None:
+    course.open(0.0)
+    course.feed_event("a", reported.Ready(), 1.0)
+    course.feed_event("server", reported.Admitted(1, "a"), 1.0)
+    assert not has_come(when("training"), course)
+    course.feed_activity("a", '{"t": 1.5, "what": "train", "round": 0}', 1.5)
+    assert course.states["a"] != "training" and has_come(when("training"), course)
+
+
 def test_only_those_are_read_often_that_an_entry_waits_for() -> None:
     assert read_for([TimelineEntry(number=1, devices=("b",), at_s=3.0)], "server") == set()
     assert read_for([TimelineEntry(number=1, devices=("b",), round=3)], "server") == {"server"}
