@@ -73,7 +73,7 @@ class Health:
         elif now >= self._next_look and not self._ended_for(0.0):
             self._next_look = now + LOOK_S
             for name, reason in self._gatekeeper.restore().items():
-                self._fail(f"the link of {name} was changed by somebody else, and is not in force again: {reason}")
+                self._fail(f"the link of {name} was changed by somebody else, and could not be restored: {reason}")
         if self._journal.failure is not None:
             self._fail(self._journal.failure)
             if self._journal.stuck:

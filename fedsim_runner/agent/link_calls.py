@@ -89,7 +89,7 @@ class LinkCalls:
                 if not again:
                     # They were measured before it began.
                     return {"links": [], "reason": None, "time_factor": self._current.settings.time_scale.factor}
-                raise NotNowError("a course is on: its packets and those that measure links would disturb each other")
+                raise NotNowError("a course is running: its packets and those that measure links would interfere")
             settings, running = self._current.settings, self._containers.running_pids()
             settings = dataclasses.replace(settings, links=self._links.now(settings.links))
         return self._link_check.measure(settings, running, again, names)

@@ -114,7 +114,7 @@ class RunCourse:
         self._timeline.open(open_at, self._current.settings, supervisor)
         self._watch.read(self._timeline.awaited)
         for name, reason in self._timeline.look(supervisor).items():
-            self._watch.lose(name, f"it could not be started anew: {reason}")
+            self._watch.lose(name, f"it could not be restarted: {reason}")
         supervisor.feed_offline(self._timeline.away, time.monotonic())
 
 

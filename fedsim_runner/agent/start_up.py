@@ -65,7 +65,7 @@ class StartUp:
         self._loading = self._prepare(settings)
         for name in settings.roles:
             if (reason := self._restore(name)) is not None:
-                reason = f"its CPU limit could not be put back in force: {reason}"
+                reason = f"its CPU limit could not be restored: {reason}"
                 self._watch.emit_all(self._watch.supervisor.lose(name, reason, time.monotonic()))
         self.step()
 

@@ -162,7 +162,7 @@ def start(
     """
     for option in options:
         if (instead := _NOT_FOR_ONE_RUN.get(option.partition("=")[0])) is not None:
-            raise FedsimError(f"{option} is no option here", Exit.SPEC, hint=instead)
+            raise FedsimError(f"{option} is not an option here", Exit.SPEC, hint=instead)
     spec, folder = Path(experiment), Path(runs_dir).absolute()
     try:
         title = load_experiment(spec, limits=docker).name

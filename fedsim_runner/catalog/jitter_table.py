@@ -36,7 +36,7 @@ def read_table(path: Path) -> tuple[int, ...]:
     except OSError as error:
         raise TableError(error.strerror or "it cannot be read") from None
     if len(data) > MOST_BYTES:
-        raise TableError(f"more than {MOST_BYTES >> 20} MB are no table")
+        raise TableError(f"more than {MOST_BYTES >> 20} MB: too large for a table")
     numbers = []
     for count, line in enumerate(data.decode("ascii", "replace").splitlines(), 1):
         for word in line.partition("#")[0].split():

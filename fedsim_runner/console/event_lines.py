@@ -83,7 +83,7 @@ def describe_event(event: Event, unshaped: bool = False, each_device: bool = Tru
         case LinkReapplied():
             return f"{event.device}: link shaped again after a restart"
         case LinkRestored():
-            return f"{event.device}: its link was changed by somebody else, and is in force again: {event.found}"
+            return f"{event.device}: its link was changed by somebody else, and was restored: {event.found}"
         case LinkFailed():
             return f"{event.device}: its link could not be shaped: {event.reason}"
         case LinksUnshaped():

@@ -85,7 +85,7 @@ def _yaml_mistakes(path: Path) -> Iterator[str]:
     for kind, key in _names(node):
         if key.tag != _TEXT:
             name = key.value
-            what = f'the name of a {kind} is {name}, which YAML takes for something else than text: write "{name}"'
+            what = f'the name of a {kind} is {name}, which YAML does not take for text: write "{name}"'
             yield f"{path}:{key.start_mark.line + 1}: {what}"
 
 

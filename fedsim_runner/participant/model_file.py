@@ -126,7 +126,7 @@ def misfit(
     """
     for name, shape in saved.items():
         if name not in own:
-            return f"it has {name}, which the model has not"
+            return f"it has {name}, which the model does not have"
         if shape != own[name]:
             return f"its {name} has shape {shape}, the model's has {own[name]}"
     missing = next((name for name in own if name not in saved and name not in optional), None)

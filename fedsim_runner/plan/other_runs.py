@@ -34,9 +34,9 @@ def describe_held_cpus(host: LabHost) -> Iterator[str]:
         return
     whole = host.cpus * (1 - RESERVED_CPU_SHARE)
     over = sum(taken.cpus for taken in host.taken) + usable_cpus(host) - whole
-    so = "the cpu factor counts with the rest"
+    so = "the cpu factor is based on the rest"
     if over > 0.005:
-        so = f"the cpu factor counts with a share of {usable_cpus(host):.2f}, and devices of the runs may compete"
+        so = f"the cpu factor is based on a share of {usable_cpus(host):.2f}, and devices of the runs may compete"
     yield f"lab host {host.name}: {held} of its {host.cpus:g}: {so}"
 
 

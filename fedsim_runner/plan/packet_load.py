@@ -43,7 +43,7 @@ def describe_packet_load(experiment: Experiment, placed: Sequence[PlacedDevice],
             most = max((_packets_per_s(own, links) for own, links, _ in long), default=0.0)
             most *= sum(passing) / max(1, len(passing))
             if most > limit:
-                where = "" if experiment.link_backend == backend.name else ", used where its kernel has no better,"
+                where = "" if experiment.link_backend == backend.name else ", used where its kernel has nothing better,"
                 yield (
                     f"lab host {host}: clients whose links are all full send or receive {most:,.0f} packets in a "
                     f"second, and back end {backend.name}{where} passes about {limit:,} in time; packets may be late: "

@@ -60,7 +60,7 @@ def describe_varying_links(experiment: Experiment, placed: Sequence[PlacedDevice
         if any(empties_s(link) > LONG_QUEUE_S for link in _all_links(item.device, experiment.tracks)):
             long.append(item.device.name)
     for (how, rates), names in groups.items():
-        yield f"{join_names(names)}: the link {how}{rates}; tables and times here count with its means"
+        yield f"{join_names(names)}: the link {how}{rates}; tables and times here are based on its means"
     if long and (keeping := keep_old_rate(experiment)):
         yield (
             f"{join_names(long)}: at the lowest rate a full queue takes more than {LONG_QUEUE_S:g} s to empty, and "

@@ -104,7 +104,7 @@ def _not_back(report: Mapping[str, Any], devices: Mapping[str, Mapping[str, Any]
     absent = [name for name in dict.fromkeys(names) if devices.get(name, {}).get("state") == "exited"]
     if report.get("status") != "finished" or not absent:
         return []
-    return [f"Started anew by an event, and not back before the end of the course: {_names(absent)}."]
+    return [f"Restarted by an event, and not back before the end of the course: {_names(absent)}."]
 
 
 def _listed(values: Mapping[str, Any], form: str) -> str:

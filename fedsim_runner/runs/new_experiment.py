@@ -116,7 +116,7 @@ def experiment_around(
             dataset = {"dataset": found}
             why = f"data set {found} in place of {absent}" if absent else ""
         if server or any(map(data_of, own.values())):
-            why = f"{why}, and have init write anew which part each device gets"
+            why = f"{why}, and have init write again which part each device gets"
         server, own = {}, {number: without_data(settings) for number, settings in own.items()}
     if (from_where := source_to_write(source, brought.config, folder)) is not None:
         section["source"] = from_where

@@ -51,7 +51,7 @@ def check_action(
         if engine is not None:
             document.report(
                 (*at, "action"),
-                f"starts participants anew, and with engine: {engine} none of them can take part again",
+                f"restarts participants, and with engine: {engine} none of them can take part again",
                 "freeze and offline interrupt one; kill without a duration ends it",
             )
     if action == "partition" and chosen and len(chosen) == len(devices):
@@ -99,7 +99,7 @@ def check_restarts(timeline: Iterable[TimelineEntry], places: Mapping[int, int],
             document.report(
                 ("events", place, "action"),
                 f"{min(lost)} is lost by then, and a server takes no lost client back",
-                "give action: kill a duration, after which it is started anew",
+                "give action: kill a duration, after which it is restarted",
             )
 
 

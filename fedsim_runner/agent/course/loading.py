@@ -66,7 +66,7 @@ class Loading:
         turn = self._admission.next(now, done)
         for name in turn.settled:
             if (reason := self._restore(name)) is not None:
-                yield from supervisor.lose(name, f"its CPU limit could not be put back in force: {reason}", now)
+                yield from supervisor.lose(name, f"its CPU limit could not be restored: {reason}", now)
         for name in turn.overdue:
             yield from supervisor.lose(name, self._describe_overdue(name), now)
         for name in turn.admitted if supervisor.outcome is None else ():

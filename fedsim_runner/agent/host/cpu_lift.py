@@ -49,7 +49,7 @@ class CpuLift:
             return None
         files = self._files(pid, container)
         if files is None:
-            return "its cgroup is not found"
+            return "its cgroup was not found"
         try:
             before = files.limit.read_text().strip()
             files.limit.write_text(files.none)
@@ -71,7 +71,7 @@ class CpuLift:
         files = self._files(pid, container)
         lifted = self._before.pop(device, None)
         if files is None:
-            return "its cgroup is not found" if lifted is not None and _is_alive(pid) else None
+            return "its cgroup was not found" if lifted is not None and _is_alive(pid) else None
         try:
             limit = lifted or self._limit(files, self._cpus[device])
             if files.limit.read_text().strip() == limit:

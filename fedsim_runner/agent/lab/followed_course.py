@@ -193,13 +193,13 @@ class FollowedCourse(Supervisor):
     def _why_cut_off(self, now: float) -> str | None:
         host = self._server_host
         if self._uplink.is_new_server:
-            return f"the agent of lab host {host}, which carries the server, was started anew"
+            return f"the agent of lab host {host}, which carries the server, was restarted"
         closed_at = self._uplink.closed_at
         if closed_at is not None and now - max(closed_at, self._began) >= CLOSED_S:
             return f"the agent of lab host {host}, which carries the server, has ended"
         silent_s = now - max(self._began, self._uplink.heard_at or 0.0)
         if silent_s >= self._silence_timeout_s:
-            return f"nothing was heard of lab host {host}, which carries the server, for {self._wall_span(silent_s)}"
+            return f"nothing was heard from lab host {host}, which carries the server, for {self._wall_span(silent_s)}"
         return None
 
     def _pass_on(self, what: str, device: str | None, **rest: Any) -> None:

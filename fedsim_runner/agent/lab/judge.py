@@ -65,7 +65,7 @@ class Judge:
 
     def why_not_resumed(self) -> str | None:
         # The others have ended their parts: what they had reported was not kept.
-        return f"the agent of lab host {self._lab.server}, which carries the server, was started anew"
+        return f"the agent of lab host {self._lab.server}, which carries the server, was restarted"
 
     def tick(self) -> None:
         if self._supervisor is not None:
@@ -122,7 +122,7 @@ class Judge:
         assert self._settings is not None
         limit_s, span = self._settings.lab_silence_s, self._settings.time_scale.describe_wall
         if member.life is not None and self._lives.setdefault(host, member.life) != member.life:
-            return "its agent was started anew"
+            return "its agent was restarted"
         if member.closed_at is not None and now - member.closed_at >= CLOSED_S:
             return "its agent has ended"
         silent_s = now - max(self._began, member.heard_at or 0.0)

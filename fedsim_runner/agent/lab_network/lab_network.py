@@ -248,7 +248,7 @@ class LabNetwork:
         try:
             wireguard.connect(self._network, own, settled.mtu + VXLAN_BYTES, peers)
         except OSError as error:
-            raise LabNetworkError(f"lab host {members.here.name} sets up no WireGuard: {error.strerror}") from error
+            raise LabNetworkError(f"lab host {members.here.name} cannot set up WireGuard: {error.strerror}") from error
 
     def _guard_port(self, members: Members, settled: Settled, port: int) -> str | None:
         """Let only the run's lab hosts send to its ids; return the reason if this kernel cannot."""
@@ -317,6 +317,6 @@ def _check_sites(settings: RunSettings, settled: Settled) -> None:
 def _refused(members: Members, error: programs.CommandError) -> LabNetworkError:
     """The kernel refuses to make a VXLAN device: most often it has none, or the address is not that of the lab host."""
     return LabNetworkError(
-        f"lab host {members.here.name} makes no VXLAN device: {error.said}",
+        f"lab host {members.here.name} cannot create a VXLAN device: {error.said}",
         hint=f"it needs kernel module vxlan (`modprobe vxlan`), and {members.here.address} has to be its own address",
     )

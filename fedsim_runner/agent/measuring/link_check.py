@@ -95,7 +95,7 @@ class LinkCheck:
         """
         with self._lock:
             if self.is_under_way:
-                raise NotNowError("the links are being measured already")
+                raise NotNowError("the links are already being measured")
             chosen = [
                 one for one in settings.links.devices if one.device in running and one.device in self._links.shaped
             ]

@@ -66,4 +66,4 @@ def _rounds(tree: Tree, course: Course) -> Iterator[Refusal]:
         yield Refusal("vertical.use", reason, "remove it")
     if course.goes_offline:
         reason = "a tree needs all clients, and devices go offline during this course"
-        yield Refusal("vertical.use", reason, "remove available, and events that have devices offline or started anew")
+        yield Refusal("vertical.use", reason, "remove available, and events that have devices offline or restarted")

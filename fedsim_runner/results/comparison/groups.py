@@ -208,7 +208,7 @@ def _notes(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     notes = []
     unfinished = [run["run"] for run in runs if run["status"] != "finished"]
     if unfinished:
-        notes.append(f"not finished: {', '.join(unfinished)}; they count with the results they have")
+        notes.append(f"not finished: {', '.join(unfinished)}; they count with their results so far")
     notes += _notes_on_time(runs)
     if len({run["mode"] for run in runs if run["mode"]}) > 1:
         notes.append("some runs were without Docker, so without limits and links: their times cannot be compared")

@@ -254,7 +254,7 @@ def _likely(row: Mapping[str, Any], host: Mapping[str, Any]) -> str:
         return f"load: {host['busy_share']:.0%} of the lab host's processors were busy"
     if row["reference_verdict"] == OUT:
         return "calibration: the lab host is slower than it was measured to be, or was held up just then"
-    return "it waited for something else than its processor, such as its disk"
+    return "it waited for something other than its processor, such as its disk"
 
 
 def _doubt(row: Mapping[str, Any], threads: int, has_gpu: bool) -> str:

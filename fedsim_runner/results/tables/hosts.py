@@ -115,7 +115,7 @@ def describe_contention(hosts: Iterable[Mapping[str, Any]], is_dilated: bool = F
         if host["contended"]
     ]
     found += [
-        f"Lab host {host['lab_host']} was busy with something else: other programs than the run's took "
+        f"Lab host {host['lab_host']} was busy with something else: programs other than the run's took "
         f"{host['others_share'] * 100:.0f} % of its processors."
         for host in hosts
         if host.get("busy_with_others")

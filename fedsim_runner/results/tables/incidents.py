@@ -59,4 +59,4 @@ def _describe_restored(restored: Mapping[str, Sequence[LinkRestored]]) -> str:
         seconds = sum(time.for_s or 0.0 for time in times)
         named.append(f"{device} (up to {seconds:.0f} s: {times[-1].found})")
     more = f" and {len(restored) - NAMED} more" if len(restored) > NAMED else ""
-    return f"links that somebody else changed, which were then put back in force: {', '.join(named)}{more}"
+    return f"links that somebody else changed, and that were then restored: {', '.join(named)}{more}"

@@ -92,7 +92,7 @@ def test_why_a_limit_cannot_be_lifted(group: Group) -> None:
 def test_only_the_cgroup_of_the_container_itself_is_written(group: Group) -> None:
     before = group.read()
     lift = CpuLift({"pi": 0.05})
-    assert lift.lift("pi", PID, "4567ef") == "its cgroup is not found"
+    assert lift.lift("pi", PID, "4567ef") == "its cgroup was not found"
     assert lift.restore("pi", PID, "4567ef") is None, "it was never lifted"
     assert group.read() == before
 

@@ -130,7 +130,7 @@ def test_a_limit_that_cannot_be_restored_fails_the_course(
     report_ready(state, "server")
     agent.load()
     (failed,) = named(state, "course_failed")
-    assert failed["reason"] == "its CPU limit could not be put back in force: cpu.max has max, not 1000"
+    assert failed["reason"] == "its CPU limit could not be restored: cpu.max has max, not 1000"
     assert admitted(state) == {"server"}
     agent.close()
 

@@ -54,7 +54,7 @@ def test_mistakes_are_raised_before_anything_is_started(write: Write, tmp_path: 
     with pytest.raises(FedsimError, match="'No Name' is not a run name"):
         start(write(), name="No Name")
     for option in ("--seeds=1,2", "--run"):
-        with pytest.raises(FedsimError, match=f"{option} is no option here: "):
+        with pytest.raises(FedsimError, match=f"{option} is not an option here: "):
             start(write(), options=[option])
     assert not (tmp_path / "runs").exists()
 

@@ -123,7 +123,7 @@ def test_the_light_engine_refuses_a_model_that_does_not_fit(tmp_path: Path) -> N
         ("lr", {"fc.weight": (10, 64), "fc.bias": (10,)}, None),
         ("lr", {"fc.weight": (10, 64), "fc.bias": (3,)}, "its fc.bias has shape (3,), the model's has (10,)"),
         ("lr", {"fc.weight": (10, 64)}, "it lacks fc.bias"),
-        ("mlp", {"fc.weight": (10, 64), "fc.bias": (10,)}, "it has fc.weight, which the model has not"),
+        ("mlp", {"fc.weight": (10, 64), "fc.bias": (10,)}, "it has fc.weight, which the model does not have"),
         ("one-of-the-user", {"fc.weight": (10, 64)}, None),
     ],
 )

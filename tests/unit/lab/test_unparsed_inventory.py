@@ -12,7 +12,7 @@ from fedsim_runner.lab.inventory_error import LabInventoryError
 
 pytestmark = pytest.mark.ansible
 
-AS_TEXT = "which YAML takes for something else than text: write"
+AS_TEXT = "which YAML does not take for text: write"
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_the_factor_counts_with_processors_that_are_free() -> None:
     assert make_plan(study, [host], "r").cpu_factor == 1
     beside = make_plan(study, [replace(host, taken=(Taken("first", "ada", cpus=3.0),))], "r")
     assert beside.cpu_factor == pytest.approx(6 / 8)
-    assert "lab host lab1: run first of user ada holds 3.00 cpus of its 10: the cpu factor counts with the rest" in (
+    assert "lab host lab1: run first of user ada holds 3.00 cpus of its 10: the cpu factor is based on the rest" in (
         beside.notes
     )
 
@@ -157,7 +157,7 @@ def test_a_run_beside_one_that_holds_all_processors_gets_its_share_and_says_so()
     plan = make_plan(experiment(2), [lab_host(cpus=2, taken=(Taken("first", "", cpus=1.8),))], "r")
     assert sum(item.cpus for item in plan.placed) == pytest.approx(0.9, rel=0.01)
     assert (
-        "lab host lab1: run first holds 1.80 cpus of its 2: the cpu factor counts with a share of 0.90, and devices of "
+        "lab host lab1: run first holds 1.80 cpus of its 2: the cpu factor is based on a share of 0.90, and devices of "
         "the runs may compete" in plan.notes
     )
 

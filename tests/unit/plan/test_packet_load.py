@@ -35,7 +35,7 @@ def notes(made: Experiment, sizes: MessageSizes = MODEL) -> list[str]:
 def test_links_that_carry_more_than_passes_in_time_are_named() -> None:
     (note,) = notes(study(60, 12))
     assert note.startswith("lab host ") and "send or receive 89,168 packets in a second" in note
-    assert "back end userspace, used where its kernel has no better, passes about 50,000" in note
+    assert "back end userspace, used where its kernel has nothing better, passes about 50,000" in note
     assert "no better" not in notes(study(60, 12, "userspace"))[0]
 
 

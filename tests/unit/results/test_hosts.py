@@ -66,7 +66,7 @@ def test_a_host_that_was_busy_with_something_else_is_named(tmp_path: Path) -> No
     used = sum(entry["cpu_seconds"] for entry in report["devices"].values())
     assert used > 0.0 and 0.25 < host["others_share"] < (3.0 - 0.5) / 4
     (line,) = [line for line in describe_findings(report) if "busy with something else" in line]
-    assert line.startswith("Lab host local was busy with something else: other programs than the run's took ")
+    assert line.startswith("Lab host local was busy with something else: programs other than the run's took ")
 
 
 def test_other_lab_hosts_have_their_own(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def test_links_that_somebody_changed_are_named_with_how_long_they_were_false_at_
         ]
     )
     assert collect_notes(course, []) == [
-        "links that somebody else changed, which were then put back in force: "
+        "links that somebody else changed, and that were then restored: "
         "pi-1 (up to 10 s: queue rule is absent, not present), pi-2 (up to 6 s: down is none, not tbf)"
     ]
 

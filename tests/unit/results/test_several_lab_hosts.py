@@ -80,7 +80,7 @@ def test_a_failure_on_any_lab_host_fails_the_run_whatever_the_first_one_says(tmp
 
 
 LOST: dict[str, Any] = {"t": 6.0, "event": "lab_host_lost", "host": "lab2", "reason": "its agent has ended"}
-CUT_OFF = {"t": 6.6, "event": "lab_host_cut_off", "host": "lab1", "reason": "nothing was heard of lab host lab1"}
+CUT_OFF = {"t": 6.6, "event": "lab_host_cut_off", "host": "lab1", "reason": "nothing was heard from lab host lab1"}
 
 
 def judged_folder(root: Path, first: list[dict[str, Any]], second: list[dict[str, Any]]) -> Path:
@@ -108,4 +108,4 @@ def test_one_cause_gives_the_verdict_of_the_lab_host_that_judges(tmp_path: Path)
 
 def test_without_the_judges_word_the_others_say_what_they_know(tmp_path: Path) -> None:
     report = write_report(judged_folder(tmp_path, FIRST[:5], [*SECOND[:4], CUT_OFF]))
-    assert (report["status"], report["reason"]) == ("failed", "nothing was heard of lab host lab1")
+    assert (report["status"], report["reason"]) == ("failed", "nothing was heard from lab host lab1")

@@ -112,7 +112,7 @@ def test_devices_that_were_not_back_in_time_are_named() -> None:
     states = {"smartphone-low-2": {"state": "exited"}, "raspberry-pi-3": {"state": "finished"}}
     report = {"status": "finished", "devices": states, "events": build_events([kill], [ended], BEGAN)}
     (line,) = describe_findings(report)
-    assert line == "Started anew by an event, and not back before the end of the course: smartphone-low-2."
+    assert line == "Restarted by an event, and not back before the end of the course: smartphone-low-2."
     assert describe_findings({**report, "status": "failed"}) == []
 
 

@@ -198,4 +198,4 @@ def test_a_data_set_that_is_not_at_hand_takes_its_parts_along(folder: Path) -> N
     )
     assert (study.data.dataset, study.data.parts) == ("npz", {})
     (_, remark) = written.remarks
-    assert remark.endswith("and have init write anew which part each device gets")
+    assert remark.endswith("and have init write again which part each device gets")

@@ -268,7 +268,7 @@ def test_a_lost_lab_host_fails_a_course_that_cannot_go_on(
     ("member", "reason"),
     [
         (Member(time.monotonic(), time.monotonic() - judge_module.CLOSED_S - 1, "life"), "its agent has ended"),
-        (Member(time.monotonic(), None, "another"), "its agent was started anew"),
+        (Member(time.monotonic(), None, "another"), "its agent was restarted"),
     ],
 )
 def test_an_agent_that_ended_is_not_waited_for(settings: dict[str, RunSettings], member: Member, reason: str) -> None:

@@ -130,5 +130,5 @@ def test_a_judge_that_is_started_anew_ends_the_course_as_the_others_have_ended_t
     one.agent.close()
     one.agent = begin(one.state, one.engine)
     (failed,) = one.events("course_failed")
-    assert failed["reason"] == "the agent of lab host one, which carries the server, was started anew"
+    assert failed["reason"] == "the agent of lab host one, which carries the server, was restarted"
     assert failed["device"] is None
