@@ -5,6 +5,7 @@ It has a row for each direction of each device's link and of each edge, which ha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -47,6 +48,8 @@ _PAIRS = (("delay", "_us"), ("jitter", "_us"), ("rate", "_bps"), ("loss", ""))
 # The worst first.
 _ORDER = {OUT: 0, UNDETERMINED: 1, WITHIN: 2}
 NAMED = 4
+#: Where a reason goes on with what has probably caused it.
+LIKELY = " (likely reason: "
 
 
 def build_links(
@@ -91,7 +94,7 @@ def describe_links(rows: Iterable[Mapping[str, Any]]) -> str | None:
     doubts = {row["reason"] for row in rows if row["verdict"] == UNDETERMINED}
     line += f" ({doubts.pop()})" if len(doubts) == 1 else ""
     worst = find_worst(rows)
-    return line if worst is None else f"{line}; worst: {worst['device']} {worst['direction']}, {_describe_delay(worst)}"
+    return line if worst is None else f"{line}; worst: {worst['device']} {worst['direction']}, {_describe_worst(worst)}"
 
 
 def describe_false_links(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -109,14 +112,22 @@ def _name(rows: Sequence[Mapping[str, Any]], reason: str) -> str:
 
 
 def find_worst(rows: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the row with the worst verdict, and of those the one whose delay is off by most; None without any."""
-    known = [row for row in rows if row["delay_error_us"] is not None]
-    return min(
-        known, key=lambda row: (_ORDER.get(str(row["verdict"]), len(_ORDER)), -abs(row["delay_error_us"])), default=None
-    )
+    """Return the row with the worst verdict, and of those the one whose delay is off by most; None without any.
+
+    Where nothing has arrived there is no delay, and nothing is worse.
+    """
+    known = [row for row in rows if row["verdict"] == OUT or row["delay_error_us"] is not None]
+    return min(known, key=_rank, default=None)
 
 
-def _describe_delay(row: Mapping[str, Any]) -> str:
+def _rank(row: Mapping[str, Any]) -> tuple[int, float]:
+    error_us = row["delay_error_us"]
+    return _ORDER.get(str(row["verdict"]), len(_ORDER)), -math.inf if error_us is None else -abs(error_us)
+
+
+def _describe_worst(row: Mapping[str, Any]) -> str:
+    if row["verdict"] == OUT and row["reason"]:
+        return str(row["reason"]).partition(LIKELY)[0]
     return f"delay {row['delay_us'] / 1000:.2f} ms for {(row['delay_asked_us'] or 0) / 1000:g} ms"
 
 

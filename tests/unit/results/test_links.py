@@ -90,7 +90,7 @@ def test_summary_page_and_findings_name_the_worst(tmp_path: Path) -> None:
     assert line.endswith("phone-1 down: delay 60.0 ms (likely reason: load).")
     console = Console(width=160, record=True, file=(tmp_path / "out").open("w"))
     console.print(render_summary(report, folder))
-    assert "1 of 2 as requested, 1 not; worst: phone-1 down, delay 60.00 ms for 35 ms" in console.export_text()
+    assert "1 of 2 as requested, 1 not; worst: phone-1 down, delay 60.0 ms" in console.export_text()
     try_publish(folder, report)
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert (
@@ -98,6 +98,19 @@ def test_summary_page_and_findings_name_the_worst(tmp_path: Path) -> None:
         and "Links, as counted" not in page
         and "out: delay 60.0 ms (likely reason: load)" in page
     )
+
+
+def test_the_worst_is_named_with_what_is_out(tmp_path: Path) -> None:
+    nothing = "nothing arrived (likely reason: firewall: rules in the device's namespace or between bridge ports)"
+    silent = replace(BAD, device="phone-2", delay_us=None, jitter_us=None, rate_bps=None, loss=1.0, reason=nothing)
+    slow = replace(GOOD, device="phone-3", verdict="out", reason="rate 9 Mbit/s, not 12 Mbit/s (likely reason: load)")
+    doubtful = replace(GOOD, device="phone-4", delay_us=90_000, verdict="undetermined", reason="too few values")
+    for events, said in (
+        ((GOOD, BAD, silent), "phone-2 down, nothing arrived"),
+        ((GOOD, slow, doubtful), "phone-3 up, rate 9 Mbit/s, not 12 Mbit/s"),
+        ((GOOD, doubtful), "phone-4 up, delay 90.00 ms for 35 ms"),
+    ):
+        assert str(describe_links(build_links(events))).endswith(f"worst: {said}")
 
 
 @pytest.mark.drawing
