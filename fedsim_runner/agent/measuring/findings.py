@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,13 +11,16 @@ from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.link_verdict import (
     OUT,
     UNDETERMINED,
+    WITHIN,
     Estimate,
     Judgement,
     Measured,
     judge,
+    judge_loss,
     tolerated_delay_us,
     tolerated_rate_bps,
 )
+from fedsim_runner.contract.queue_size import buffer_bytes
 from fedsim_runner.contract.time_scale import REAL_TIME, TimeScale
 from fedsim_runner.contract.units import rate
 
@@ -26,12 +30,16 @@ from .schedule import FASTEST_BPS, FASTEST_TRIED_BPS, Schedule, Target
 _TOO_FAST = "a lab host does not pass single frames so fast, and would measure itself"
 _OWN = "at such a rate that may be how the lab host sends and takes them in, and not the link"
 LOAD, FIREWALL, KERNEL = "load", "firewall", "kernel"
+#: The share of packets that a lab host without enough processors may lose by itself.
+OWN_LOSSES = 0.02
 
 
 def describe_links(schedule: Schedule, found: Findings, scale: TimeScale = REAL_TIME) -> list[LinkMeasured]:
     """Return one event for each direction that was measured."""
     return [
-        describe_link(flow.target, measured, found.late_us, len(schedule.flows), flow.train is not None, scale)
+        describe_link(
+            flow.target, measured, found.late_us, len(schedule.flows), flow.train is not None, scale, found.latest_us
+        )
         for flow, measured in zip(schedule.flows, found.measured, strict=True)
     ]
 
@@ -43,6 +51,7 @@ def describe_link(
     among: int = 1,
     had_train: bool = True,
     scale: TimeScale = REAL_TIME,
+    latest_us: int = 0,
 ) -> LinkMeasured:
     """Return what was asked for, what was measured, and what to think of it: in wall time, with a reason for people in
     the devices'.
@@ -54,6 +63,7 @@ def describe_link(
         among: so many directions are judged together.
         had_train: whether there was one for its rate.
         scale: how device time and wall time are related.
+        latest_us: the most that the measuring process was late.
     """
     asked = target.link
     arrived_bps = found.rate_bps.value if found.rate_bps is not None and _is_own(asked, found) else None
@@ -64,9 +74,11 @@ def describe_link(
     too_late = late_us > tolerated_delay_us(asked.delay_us, scale) / 2
     reason: str | None = None
     if verdict == OUT:
-        reason = explain(asked, found, judgement, late_us, scale)
-        if too_late and found.lost < found.sent:
+        if too_late and loses_certainly(asked, found, latest_us, among):
+            judgement, late_us = replace(judgement, delay=WITHIN, jitter=WITHIN, rate=None), 0
+        elif too_late:
             verdict = UNDETERMINED  # what was late may have been the measurement
+        reason = explain(asked, found, judgement, late_us, scale)
     elif verdict == UNDETERMINED:
         reason = _explain_doubt(asked, found, judgement, had_train, arrived_bps, scale)
     return LinkMeasured(
@@ -86,6 +98,21 @@ def describe_link(
         verdict=verdict,
         reason=reason,
     )
+
+
+def loses_certainly(asked: Link, found: Measured, latest_us: int, among: int = 1) -> bool:
+    """Return whether a link loses more than was asked for, however late the lab host ran the measurement.
+
+    A few packets may be lost where it sends and receives them, and what it had to make up for after a pause that is as
+    long as the link's queue may not have found room.
+    """
+    if found.sent and found.lost == found.sent:
+        return True
+    room_s = math.inf if asked.rate_bps is None else buffer_bytes(asked.rate_bps, asked.queue) * 8 / asked.rate_bps
+    most = asked.loss_range[1] + OWN_LOSSES
+    if asked.bursts is not None or latest_us >= room_s * 1e6 or found.lost <= most * found.sent:
+        return False
+    return judge_loss(min(1.0, most), found.sent, found.lost, among) == OUT
 
 
 def explain(asked: Link, found: Measured, judgement: Judgement, late_us: int, scale: TimeScale = REAL_TIME) -> str:

@@ -183,6 +183,20 @@ def test_the_reason_names_what_is_likely(real: Link, late_us: int, verdict: str,
 
 
 @pytest.mark.parametrize(
+    ("loss", "latest_us", "verdict"), [(0.3, 60_000, OUT), (0.3, 200_000, UNDETERMINED), (0.005, 60_000, UNDETERMINED)]
+)
+def test_a_late_measurement_loses_no_more_than_a_few_packets(loss: float, latest_us: int, verdict: str) -> None:
+    asked = PROFILES["4g"]
+    real = replace(asked, delay_us=60_000, loss=loss)  # a queue of the profile takes 100 ms
+    found = describe_link(Target("a", "up", asked, "a", METER), measure(asked, real), 9_000, latest_us=latest_us)
+    assert found.verdict == verdict and found.reason is not None
+    if verdict == OUT:
+        assert "packets lost, not 0.00% (likely reason: firewall or load" in found.reason and "ms" not in found.reason
+    else:
+        assert "9.0 ms late" in found.reason
+
+
+@pytest.mark.parametrize(
     ("real", "words"),
     [
         (Link(12_000_000, 60_000, 4_000), ("delay 30.", "not 17.5 ms in device time (likely")),
