@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fedsim_runner.datasets.own_files import load_own
-from fedsim_runner.engines.participant_files import render_participants, shard_sizes
+from fedsim_runner.engines.participant_files import render_participants
 from fedsim_runner.inventory import build_inventory
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.plan.placement import make_plan
@@ -413,7 +413,6 @@ def test_rendering_again_needs_only_the_run_folder(planned: Planner, tmp_path: P
     assert (again.changed, again.table) == (True, first.table)
     # In another run's folder.
     device_file["data"]["rendered"] = str(tmp_path / "out")
-    assert shard_sizes(device_file) == first.table["sizes"]
     assert render_participants(device_file, tmp_path / "rerun").table == first.table
     for device in ("server", "pi-3"):
         assert (tmp_path / "rerun" / device / "shard.npz").read_bytes() == (
@@ -425,4 +424,4 @@ def test_rendering_again_needs_only_the_run_folder(planned: Planner, tmp_path: P
         render_participants(device_file, tmp_path / "third")
     device_file["data"]["seed"] += 1
     with pytest.raises(ValueError, match=r"d\.csv: there is no such file"):
-        shard_sizes(device_file)
+        render_participants(device_file, tmp_path / "fourth")

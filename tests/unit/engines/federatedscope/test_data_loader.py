@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fedsim_runner.datasets.data_split import make_shards
 from fedsim_runner.datasets.object_shards import IN_BATCHES
 from fedsim_runner.engines.federatedscope import data_loader, export_program
-from fedsim_runner.engines.participant_files import render_participants, shard_sizes
+from fedsim_runner.engines.participant_files import render_participants
 from fedsim_runner.runs.experiment_file import parse_experiment
 from fedsim_runner.yamlfile.spec_errors import SpecErrors
 from tests.federatedscope import PYTHON, SETTINGS, SOURCE
@@ -287,7 +288,7 @@ def test_samples_are_stacked_as_numpy_does_with_fractions_in_single_precision() 
 
 def test_planning_loads_nothing(theirs: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="Blobs@torchvision is unknown until FederatedScope has loaded it"):
-        shard_sizes(theirs)
+        make_shards(theirs)
 
 
 def test_the_experiment_file(tmp_path: Path) -> None:
