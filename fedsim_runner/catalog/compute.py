@@ -43,10 +43,27 @@ def settle_compute(
             settled[name] = _own(name, (*chain, name))
         return settled[name]
 
+    def inherits_from(name: str) -> str | None:
+        # Figures are of the whole device: with other cores than its base's a type has none.
+        base, cpus = entries[name].based_on, entries[name].cpus
+        there = None if base is None else known.get(base) if base == name else types.get(base)
+        return base if cpus is None or (there is not None and there.cpus == cpus) else None
+
+    def has_figures(name: str) -> bool:
+        """Whether an entry gives or inherits figures, which are then wrong and reported where they are given."""
+        seen: set[str] = set()
+        at: str | None = name
+        while at is not None and at in entries and at not in seen:
+            if entries[at].compute is not None:
+                return True
+            seen.add(at)
+            at = inherits_from(at)
+        return False
+
     def _own(name: str, chain: tuple[str, ...]) -> Compute | None:
         entry = entries[name]
         if entry.compute is None:
-            base = _inherits_from(entry)
+            base = inherits_from(name)
             if base is None or base not in types or (base == name and name not in known):
                 return None
             if base in chain[:-1]:
@@ -68,7 +85,7 @@ def settle_compute(
                     if LEAST_S <= scaled.seconds <= MOST_S:
                         return scaled
                     problems.append(_out_of_range("speed", scaled.seconds))
-                elif types.get(like) is not None and not _has_figures(like, entries):
+                elif types.get(like) is not None and not has_figures(like):
                     text = f'device type "{like}" has no figures: it is nominal'
                     problems.append(Problem((*AT, "like"), text, "name one that has compute"))
         for problem in problems:
@@ -82,23 +99,6 @@ def settle_compute(
         name: value if value is None or name not in entries else replace(value, compute=of(name, ()))
         for name, value in types.items()
     }
-
-
-def _inherits_from(entry: DeviceTypeEntry) -> str | None:
-    """The type whose figures an entry without its own has: they are of the whole device, so with other cores none."""
-    return entry.based_on if entry.cpus is None else None
-
-
-def _has_figures(name: str, entries: Mapping[str, DeviceTypeEntry]) -> bool:
-    """Whether an entry gives or inherits figures, which are then wrong and reported where they are given."""
-    seen: set[str] = set()
-    at: str | None = name
-    while at is not None and at in entries and at not in seen:
-        if entries[at].compute is not None:
-            return True
-        seen.add(at)
-        at = _inherits_from(entries[at])
-    return False
 
 
 def _scaled(entry: ComputeEntry, like: str, other: Compute) -> Compute:

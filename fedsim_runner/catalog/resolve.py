@@ -187,11 +187,12 @@ def resolve_device_type(
 
 def with_limits(device_type: DeviceType, limits: LimitsEntry) -> DeviceType:
     """Replace those limits of the device type that are given."""
+    # A figure is that of the whole device: with other cores it is another one.
+    whole = limits.cpus is None or limits.cpus == device_type.cpus
     return replace(
         device_type,
-        # A figure is that of the whole device: with other cores it is another one.
-        compute=device_type.compute if limits.cpus is None else None,
-        energy=device_type.energy if limits.cpus is None else None,
+        compute=device_type.compute if whole else None,
+        energy=device_type.energy if whole else None,
         cpus=device_type.cpus if limits.cpus is None else float(limits.cpus),
         memory_bytes=device_type.memory_bytes if limits.memory_mb is None else limits.memory_mb * MEMORY_MB,
         disk_bytes=device_type.disk_bytes if limits.disk_mb is None else limits.disk_mb * MEMORY_MB,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 
 from ..catalog.name_rules import as_device_name, explain_unusable_device, explain_wrong_name
 from ..catalog.resolve import unknown_name, with_limits
@@ -60,6 +60,19 @@ def build_devices(
             for name in names
         ]
     return tuple(devices)
+
+
+def describe_other_cores(entries: Sequence[DeviceEntry | None], choices: Choices) -> Iterator[str]:
+    """Yield which devices are nominal although their types say how fast they are, as their cpus are others."""
+    for entry in entries:
+        device_type = None if entry is None else choices.types.get(entry.type)
+        if entry is None or device_type is None or device_type.compute is None or entry.overrides is None:
+            continue
+        if with_limits(device_type, entry.overrides).compute is None:
+            names = device_names(entry)
+            shown = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+            figures = f"the figures of {entry.type} are those of {device_type.cpus:g} cpus"
+            yield f"{shown}: nominal, as cpus are overridden: {figures}"
 
 
 def _find_type(entry: DeviceEntry, at: tuple[PathPart, ...], choices: Choices, document: Document) -> DeviceType | None:

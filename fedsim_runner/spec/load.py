@@ -24,7 +24,7 @@ from .data_section import DataSectionReader
 from .default_course import default_course, describe_default
 from .definitions import Choices, resolve_definitions
 from .device_data import have_own_files, read_device_data
-from .device_list import build_devices, check_roles, device_names
+from .device_list import build_devices, check_roles, describe_other_cores, device_names
 from .device_selectors import DeviceSelectors
 from .device_settings import (
     check_device_settings,
@@ -173,6 +173,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
             *((describe_default(of_tree),) if by_default else ()),
             *settled.notes,
             *definitions.notes(),
+            *describe_other_cores(checked.entries, choices),
             *describe_device_settings(devices),
             *_describe_unused(file.federatedscope, devices),
         ),
