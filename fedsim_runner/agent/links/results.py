@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fedsim_runner.contract.agent_calls import LinkAnswer
 
-from .protocol import Changed
+from .protocol import Changed, Changes
 from .root_qdisc import Qdisc
 
 
@@ -55,6 +55,38 @@ class Seen:
 
     changed: Mapping[str, str]
     traces: Mapping[str, object]
+
+
+def judge_change(
+    changes: Mapping[str, Changes], seen: Sequence[Changed], is_changed_again: Callable[[str, str], bool]
+) -> dict[str, Result]:
+    """What has become of a change, by device.
+
+    Args:
+        changes: what was to be changed.
+        seen: what was looked at.
+        is_changed_again: whether a later change is about this setting of a device: it may have been made before anybody
+            looked, so what was found says nothing of this one.
+    """
+    results = {name: Result(changed=True) for name in changes}
+    found: dict[str, dict[str, object]] = {name: {} for name in changes}
+    late_s = 0.0
+    for changed in seen:
+        late_s = max(late_s, changed.late_s)
+        for name, values in changed.found.items():
+            found[name] |= values
+        for name, reason in changed.failed.items():
+            results[name].failed = reason
+    for name, change in changes.items():
+        result = results[name]
+        found[name] |= {item: after for item, (_, after) in change.items() if is_changed_again(name, item)}
+        missing = {item: (found[name].get(item), after) for item, (_, after) in change.items()}
+        missing = {item: pair for item, pair in missing.items() if not same(pair[1], pair[0])}
+        if missing and result.failed is None:
+            result.failed = f"the kernel did not keep what was set: {describe(missing)}"
+        result.found = "; ".join(f"{item} {value or 'none'}" for item, value in found[name].items())
+        result.late_s = late_s
+    return results
 
 
 def same(wanted: object, active: object) -> bool:

@@ -12,7 +12,7 @@ from ..changing.requests import RUN
 from .in_place import ITEMS, change_ends
 from .profile import DeviceLink, Profile
 from .protocol import Changed, Changes, Failures, Finish, LinkBackend, Settings
-from .results import Change, Result, Seen, describe, difference, same
+from .results import Change, Result, Seen, describe, difference, judge_change, same
 from .run_namespace import RunNamespace
 from .tally import Passed, Tally
 from .turns import Turns
@@ -212,27 +212,8 @@ class Shaper:
     def _finish_change(
         self, number: int, changes: Mapping[str, Changes], wanted: Mapping[str, Settings], seen: Sequence[Changed]
     ) -> dict[str, Result]:
-        results = {name: Result(changed=True) for name in changes}
-        found: dict[str, dict[str, object]] = {name: {} for name in changes}
-        late_s = 0.0
-        for changed in seen:
-            late_s = max(late_s, changed.late_s)
-            for name, values in changed.found.items():
-                found[name] |= values
-            for name, reason in changed.failed.items():
-                results[name].failed = reason
-        for name, change in changes.items():
-            result = results[name]
-            # What a later change is about may have been made by it before anybody looked.
-            found[name] |= {
-                item: after for item, (_, after) in change.items() if self._last_changes[name, item] != number
-            }
-            missing = {item: (found[name].get(item), after) for item, (_, after) in change.items()}
-            missing = {item: pair for item, pair in missing.items() if not same(pair[1], pair[0])}
-            if missing and result.failed is None:
-                result.failed = f"the kernel did not keep what was set: {describe(missing)}"
-            result.found = "; ".join(f"{item} {value or 'none'}" for item, value in found[name].items())
-            result.late_s = late_s
+        results = judge_change(changes, seen, lambda name, item: self._last_changes[name, item] != number)
+        for name, result in results.items():
             if result.failed is not None and self._applied.get(name) is wanted[name]:
                 self._applied.pop(name)
         return results
