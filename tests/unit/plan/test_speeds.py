@@ -96,10 +96,10 @@ def test_devices_that_no_quota_makes_are_named_and_who_takes_most() -> None:
         plan("  - {name: a, type: snail}\n")
     with pytest.raises(
         PlacementError,
-        match=r"^speeds\.yaml:\d+: device a .* ask for 5\.2 cpus \(rocket of type with-npu for 4\) and the lab has 8",
+        match=r"^speeds\.yaml:\d+: device a .* ask for 4\.2 cpus \(rocket of type with-npu for 3\) and the lab has 8",
     ):
         plan(
-            "  - {name: rocket, type: with-npu, overrides: {cpus: 4}}\n  - {name: a, type: board}\n",
+            "  - {name: rocket, type: with-npu, overrides: {cpus: 3}}\n  - {name: a, type: board}\n",
             more="cpu_factor: 0.0001\n",
         )
 
