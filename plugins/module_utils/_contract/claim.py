@@ -39,8 +39,10 @@ class RunBusyError(FedsimError):
 
     exit = Exit.SPEC
 
-    def __init__(self, run: str, who: str, control: Control | None = None) -> None:
-        super().__init__(f"run {run} is being worked on by {who}: wait for it, or press Ctrl-C there")
+    def __init__(self, run: str, who: str, control: Control | None = None, free_in_s: float | None = None) -> None:
+        """``free_in_s``: in how many seconds it stops counting if it has ended, which is not known here."""
+        ended = "" if free_in_s is None else f"; if it was killed, the run is free in {free_in_s:.0f} s"
+        super().__init__(f"run {run} is being worked on by {who}: wait for it, or press Ctrl-C there{ended}")
         self.control = control
 
 
@@ -87,9 +89,12 @@ class Claim:
 
     def is_live(self, now: float) -> bool:
         """Whether the process is alive, as far as this machine can tell."""
-        if self.control.machine == this_machine():
-            return is_alive(self.control.process)
-        return abs(now - self.seen) < LEASE_S
+        left_s = self.left_s(now)
+        return is_alive(self.control.process) if left_s is None else left_s > 0
+
+    def left_s(self, now: float) -> float | None:
+        """For how many seconds a process of another machine counts as alive; None: it is one of this machine."""
+        return None if self.control.machine == this_machine() else LEASE_S - abs(now - self.seen)
 
 
 def this_machine() -> str:
@@ -161,7 +166,7 @@ def take_claim_locked(state: StateFolder, control: Control, *, make: bool, check
     """
     now, found = time.time(), read_claim(state)
     if found is not None and is_claimed_by_another(state, control):
-        raise RunBusyError(state.path.name, str(found.control), found.control)
+        raise RunBusyError(state.path.name, str(found.control), found.control, found.left_s(now))
     if check or not (make or state.path.is_dir()):
         return
     if found is not None and found.control.is_same(control) and abs(now - found.seen) < RENEW_AFTER_S:
