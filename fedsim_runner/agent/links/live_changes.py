@@ -23,7 +23,7 @@ class LiveChange:
     """A change that was prepared.
 
     Attributes:
-        see: waits until it is due, and for whoever makes it.
+        see: waits until it is due, and for whoever makes it. Where that raises a LinkError, the change is over.
         finish: returns what was changed, by device, after ``see``: it looks at what the kernel then has, which takes
             longer than the change.
     """

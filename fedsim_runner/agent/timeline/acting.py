@@ -125,8 +125,7 @@ class Acting:
             if slow is not None:
                 names[:] = self._interruptions.begin(slow, entry, moment.ends, names, problems)
             late_s = time.monotonic() - moment.due_s
-            if moved is not None:
-                self._see(moved, problems)
+            seen = moved if moved is not None and self._see(moved, problems) else None
             self._tell()
             if slow is not None and names:
                 self._have_the_engine_do(slow, names, found, problems, lambda: end(late_s))
@@ -134,13 +133,15 @@ class Acting:
             gone = moment.after.devices_of("offline") - moment.before.devices_of("offline")
             put_off = [name for name in names if name in gone & self._joining()]
             assert self._looking is not None
-            self._looking.submit(lambda: look(frozen, put_off, late_s))
+            self._looking.submit(lambda: look(frozen, seen, put_off, late_s))
 
-        def look(frozen: Mapping[bool, list[str]], put_off: Collection[str], late_s: float) -> None:
+        def look(
+            frozen: Mapping[bool, list[str]], seen: LiveChange | None, put_off: Collection[str], late_s: float
+        ) -> None:
             for state, devices in frozen.items():
                 found.extend(describe_together(self._devices.frozen(devices, state)))
-            if moved is not None:
-                late_s = self._finish_links(moved, put_off, names, found, problems) or late_s
+            if seen is not None:
+                late_s = self._finish_links(seen, put_off, names, found, problems) or late_s
             end(late_s)
 
         def end(late_s: float) -> None:
@@ -193,12 +194,14 @@ class Acting:
             problems.append(str(error))
             return None
 
-    def _see(self, moved: LiveChange, problems: list[str]) -> None:
-        """Have links changed that are to be."""
+    def _see(self, moved: LiveChange, problems: list[str]) -> bool:
+        """Have links changed that are to be; return whether that was possible."""
         try:
             moved.see()
         except FedsimError as error:
             problems.append(str(error))
+            return False
+        return True
 
     def _finish_links(
         self,

@@ -37,6 +37,7 @@ class FakeLinks:
         self.unshaped: str | None = None
         self.broken: str | None = None
         self.ahead_s: list[float] = []  # how long before each change is due it was prepared
+        self.gone: str | None = None  # why none can be changed that was prepared
         self.may_look = threading.Event()
         self.may_look.set()
 
@@ -54,7 +55,11 @@ class FakeLinks:
             self.may_look.wait()
             return {PHONE: Result(changed=True, found="up as asked", late_s=0.003)}
 
-        return LiveChange(finish=finish)
+        def see() -> None:
+            if self.gone is not None:
+                raise LinkError(self.gone)
+
+        return LiveChange(see, finish)
 
 
 class FakeDevices:
@@ -244,6 +249,14 @@ def test_a_failure_is_named_and_the_others_follow(bench: Bench) -> None:
     failed = [event.reason for event in bench.events if isinstance(event, EventFailed)]
     assert failed == ["the run's network is gone", f"{PI} does not run"]
     assert bench.devices.done[0] == ("freeze", PHONE)
+
+
+def test_a_change_whose_network_is_gone_at_its_time_is_not_looked_at(bench: Bench) -> None:
+    bench.links.gone = "the run's network is gone"
+    bench.links.may_look.clear()
+    bench.follow(at(0.0, up=SLOW))
+    assert bench.said(1) == [("event_failed", 1)] and bench.events[0].reason == "the run's network is gone"
+    bench.links.may_look.set()
 
 
 def test_the_end_of_what_could_not_begin_is_no_failure_of_its_own(bench: Bench) -> None:
