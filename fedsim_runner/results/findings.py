@@ -8,6 +8,7 @@ from typing import Any
 from .tables.compute import describe_slow_devices
 from .tables.hosts import describe_contention
 from .tables.links import describe_false_links
+from .tables.time_split import BUSY
 from .tables.timeline import describe_failed_events
 from .tables.varied_links import describe_late_variations
 
@@ -17,7 +18,7 @@ NAMED = 6  # devices in one sentence
 def describe_findings(report: Mapping[str, Any]) -> list[str]:
     """Describe losses, kills, late updates, throttling, dropped packets and stragglers; the usual is not mentioned."""
     devices: Mapping[str, Mapping[str, Any]] = report.get("devices") or {}
-    found = [*_lost(report), *_killed(report, devices)]
+    found = [*_lost(report), *_killed(devices)]
     late = {name: entry["late_updates"] for name, entry in devices.items() if entry.get("late_updates")}
     if late:
         found.append(f"Updates that arrived too late and were dropped: {_listed(late, '{}')}.")
@@ -52,7 +53,7 @@ def compute_waiting_share(report: Mapping[str, Any]) -> float | None:
     waiting = total = 0.0
     for row in report.get("device_rounds") or []:
         if row.get("waiting_seconds") is not None:
-            parts = [row.get(f"{part}_seconds") or 0.0 for part in ("download", "handling", "compute", "upload")]
+            parts = [row.get(f"{part}_seconds") or 0.0 for part in BUSY]
             waiting += row["waiting_seconds"]
             total += row["waiting_seconds"] + sum(parts)
     return waiting / total if total else None
@@ -75,7 +76,7 @@ def _lost(report: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _killed(report: Mapping[str, Any], devices: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _killed(devices: Mapping[str, Mapping[str, Any]]) -> list[str]:
     killed = [name for name, entry in devices.items() if entry.get("oom_killed") or entry.get("oom_kills")]
     if not killed:
         return []

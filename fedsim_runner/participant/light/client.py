@@ -88,7 +88,7 @@ class Client:
             while True:
                 message = self._transport.wait([SERVER], lambda: f"Client #{self._id}: waiting for the server")
                 if message.msg_type == "finish":
-                    self._on_finish(message)
+                    self._on_finish()
                     # The answer to it is lost if this device's network ends before it has left the link.
                     time.sleep(self._answer_s / 2)
                     return
@@ -151,7 +151,7 @@ class Client:
             raise ParticipantError(f"none of eval.split ({', '.join(self._settings.eval_splits)}) is in this shard")
         self._reply(message, "metrics", metrics)
 
-    def _on_finish(self, message: Message) -> None:
+    def _on_finish(self) -> None:
         self._log.event(Finished(), f"================= client {self._id} received finish message =================")
         self._log.finished(self._id, self._trainer.model, self._transport.sent_bytes, self._transport.received_bytes)
 

@@ -17,12 +17,12 @@ from ..page.metrics import ACCURACIES, find_metric
 from ..run_files import read_json, read_manifest
 from ..tables.cost import find_target
 from ..tables.rounds import mean_round_seconds
+from ..tables.time_split import PARTS
 from .intervals import half_width
 from .naming import GroupedRun, name_groups, without_seed
 from .run_folders import rebuild_report
 
 COMPARISON_VERSION = 1
-PARTS = ("download", "handling", "compute", "upload", "waiting")
 # Columns of comparison.csv and keys of a run in comparison.json. Those in NUMBERS also have a mean, a standard
 # deviation and half the width of the mean's 95 % confidence interval in comparison-groups.csv.
 NUMBERS = (

@@ -7,11 +7,11 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from ..tables.time_split import PARTS as ROUND_PARTS
 from .device_rows import Rows, rows_by_time
 from .row_axes import add_bars, device_axis, new_rows, ranked_curve
 from .style import PARTS, Drawn, drawing, narrow, part_legend, time_label
 
-SHOWN = ("download", "handling", "compute", "upload", "waiting")
 BAR_HEIGHT = 0.72
 
 
@@ -28,7 +28,7 @@ def draw_breakdown(report: Mapping[str, Any]) -> Drawn | None:
         _draw_all(above, devices, shown)
     names = shown.names
     left = [0.0] * len(names)
-    for part in SHOWN:
+    for part in ROUND_PARTS:
         widths = [devices[name].get(f"mean_{part}_seconds") or 0.0 for name in names]
         bars = [(left[index], index, width, BAR_HEIGHT) for index, width in enumerate(widths) if width]
         add_bars(axes, bars, part, edge="white")
@@ -41,7 +41,7 @@ def draw_breakdown(report: Mapping[str, Any]) -> Drawn | None:
     device_axis(axes, names, shown.groups)
     axes.set_xlim(0, max(left) * (1.45 if narrow() else 1.28))
     axes.set(xlabel=time_label("Mean seconds per round"))
-    part_legend(figure, SHOWN)
+    part_legend(figure, ROUND_PARTS)
     caption = (
         "Mean time of a round by device: transfer of the model to the device (download) and of its update back "
         "(upload), training (compute), packing and unpacking of messages (handling), and waiting for the others."
@@ -56,7 +56,7 @@ def _draw_all(axes: Axes, devices: Mapping[str, Mapping[str, Any]], shown: Rows)
     """Draw every device that has times, slowest first, as one area per part."""
     ranked = shown.ranked
     below = [0.0] * len(ranked)
-    for part in SHOWN:
+    for part in ROUND_PARTS:
         upper = [
             low + (devices[name].get(f"mean_{part}_seconds") or 0.0) for low, name in zip(below, ranked, strict=True)
         ]

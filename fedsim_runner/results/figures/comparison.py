@@ -12,6 +12,7 @@ from fedsim_runner.contract.units import size_unit
 
 from ..comparison.intervals import half_width
 from ..page.metrics import NAMES
+from ..tables.time_split import PARTS as ROUND_PARTS
 from .learning import learning_axes
 from .row_axes import device_axis, device_height
 from .style import (
@@ -28,7 +29,6 @@ from .style import (
     time_label,
 )
 
-PARTS_SHOWN = ("download", "handling", "compute", "upload", "waiting")
 GRID = 200
 Curve = list[tuple[float, float]]
 
@@ -97,14 +97,14 @@ def draw_split(compared: Mapping[str, Any]) -> Drawn | None:
         return None
     figure, axes = new_figure(device_height(len(groups)))
     left = [0.0] * len(groups)
-    for part in PARTS_SHOWN:
+    for part in ROUND_PARTS:
         widths = [group[f"mean_{part}_seconds_mean"] or 0.0 for group in groups]
         colour, hatch = PARTS[part]
         axes.barh(range(len(groups)), widths, 0.7, left, color=colour, hatch=hatch, edgecolor="white", lw=0.3)
         left = [sum(pair) for pair in zip(left, widths, strict=True)]
     device_axis(axes, [group["group"] for group in groups])
     axes.set(xlabel=time_label("Mean seconds per round and client"))
-    part_legend(figure, PARTS_SHOWN)
+    part_legend(figure, ROUND_PARTS)
     caption = "Where the time of a round goes: mean over all clients, rounds and repeats."
     return Drawn("round-time", "Time of a round", caption, figure)
 

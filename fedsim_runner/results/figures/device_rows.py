@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..tables.time_split import BUSY
+
 # Up to this many devices besides the server, each has a row.
 MAX_ROWS = 40
 # Of more: so many of the slowest (or largest), in the middle, and of the fastest (or smallest); and of the lost.
 ENDS, MIDDLE, LOST = 8, 3, 6
-BUSY = ("download", "handling", "compute", "upload")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import Any
 
 from .tasks import CLOCK_GRAIN_S, Step
+from .time_split import BUSY
 
 # What costs add to a round of rounds.csv.
 ROUND_FIELDS = ("message_bytes_so_far", "device_seconds_so_far")
@@ -17,8 +18,8 @@ TARGET_FIELDS = ("accuracy", "metric", "round", "elapsed_seconds", "message_byte
 WALL_FIELD = "wall_elapsed_seconds"
 # The accuracies that targets.csv has a row for, as far as they were reached.
 TARGETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-# The parts of a device's time in which it, or its link, works.
-BUSY = ("download", "handling", "compute", "upload", "evaluation")
+# What device-seconds are the sum of.
+COUNTED = (*BUSY, "evaluation")
 
 
 def describe_costs(
@@ -99,7 +100,7 @@ class _Sum:
 
 
 def _busy(row: Mapping[str, Any]) -> float:
-    return float(sum(row.get(f"{part}_seconds") or 0.0 for part in BUSY))
+    return float(sum(row.get(f"{part}_seconds") or 0.0 for part in COUNTED))
 
 
 def _last_moment(row: Mapping[str, Any]) -> float | None:

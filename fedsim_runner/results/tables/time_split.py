@@ -25,7 +25,9 @@ from .tasks import RoundTimes, Step, Task
 if TYPE_CHECKING:
     from ..samples import Samples
 
-PARTS = ("download", "handling", "compute", "upload", "waiting")
+# The parts of a round in which a device, or its link, works.
+BUSY = ("download", "handling", "compute", "upload")
+PARTS = (*BUSY, "waiting")
 SECONDS = tuple(f"{part}_seconds" for part in PARTS)
 # Columns of device_rounds.csv and keys of an entry of device_rounds in report.json. Rounds count from 1 there. Columns
 # in _at are seconds since training began.
