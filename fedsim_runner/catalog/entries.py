@@ -297,6 +297,7 @@ class DeviceTypeEntry(LimitsEntry):
     energy: EnergyEntry | None = Field(
         default=None,
         description="Published power figures, from which the report models the energy of each device and round "
-        "([fidelity.md](fidelity.md#energy)). Not given: those of the base, unless this type changes its `cpus`; "
-        "without any, the report says nothing of energy.",
+        "([fidelity.md](fidelity.md#energy)). Not given: those of the base, unless this type changes its `cpus`, "
+        "or its `compute` has `like` or an `accelerator`: that is another device. Without any, the report says nothing "
+        "of energy.",
     )

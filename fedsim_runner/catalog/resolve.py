@@ -169,7 +169,9 @@ def resolve_device_type(
             dockerfile=dockerfile,
         )
     limited = with_limits(base, entry)
-    energy = limited.energy
+    # Of another speed, or with an accelerator, it is another device, which takes another power.
+    other = entry.compute is not None and (entry.compute.like is not None or entry.compute.accelerator is not None)
+    energy = None if other else limited.energy
     if entry.energy is not None:
         energy, wrong = resolve_energy(entry.energy)
         problems += wrong
