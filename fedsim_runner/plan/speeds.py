@@ -146,7 +146,7 @@ def _describe_calibration(host: LabHost, found: Calibration) -> Iterator[str]:
             f"{command}` measures it again{lab}"
         )
     if found.uncertainty > SURE or found.was_busy:
-        busy = ", as it was busy with something else" if found.was_busy else ""
+        busy = " while it was busy with something else" if found.was_busy else ""
         yield (
             f"lab host {host.name}: a step of {found.reference} was measured to ±{found.uncertainty:.0%}{busy}; "
             f"{command} --again` measures it again{lab}"
