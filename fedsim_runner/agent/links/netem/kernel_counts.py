@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fedsim_runner.contract.link import INTERFACE, Link
 
 from .. import kernel_qdiscs, netlink, rtnetlink
-from ..fan_out import in_each
+from ..fan_out import give_way, in_each
 from ..kernel_qdiscs import ROOT, QdiscCounters
 from ..run_namespace import RunNamespace
 from ..tally import Passed, Tally
@@ -158,6 +158,7 @@ class KernelCounts:
         self._channels |= opened
         found: dict[str, tuple[float, Qdiscs]] = {}
         for name, channel in list(self._channels.items()):
+            give_way()
             qdiscs = None
             with contextlib.suppress(OSError):
                 qdiscs = kernel_qdiscs.qdisc_counters(channel.socket).get(channel.index)
