@@ -6,6 +6,7 @@ Importing this package is cheap; drawing imports matplotlib.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ def publish(run_dir: Path, report: Mapping[str, Any], *, output: Path | None = N
     Raises:
         OSError: the folder cannot be written.
     """
+    # Where the home folder cannot be written, it takes another one for its cache; that is nothing to act on.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # Imported here: importing matplotlib takes longer than most verbs run.
     from ..figures import draw_all
     from .run_page import render_page

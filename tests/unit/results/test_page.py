@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -283,6 +284,22 @@ def test_one_figure_that_fails_costs_only_itself(tmp_path: Path) -> None:
     words = " ".join(Page(publish(folder, report).read_text(encoding="utf-8")).text)
     assert "the figure labels could not be drawn" in words
     assert "Where the time of a round goes" in words
+
+
+def test_a_home_folder_that_cannot_be_written_is_no_matter(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    program = (
+        "import json, pathlib, sys; from fedsim_runner.results.page import publish; "
+        "folder = pathlib.Path(sys.argv[1]); publish(folder, json.loads((folder / 'report.json').read_text()))"
+    )
+    write_report(tmp_path)
+    environment = {**os.environ, "HOME": "/proc", "TMPDIR": str(tmp_path)}
+    for name in ("MPLCONFIGDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        environment.pop(name, None)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_verbs_that_do_not_draw_import_no_drawing() -> None:
