@@ -47,6 +47,21 @@ def test_data_fit_the_model(model: dict[str, Any], loss: str, expected: str | Ma
     assert stand_in({"model": model, "criterion": {"type": loss}}, 3) == expected
 
 
+@pytest.mark.parametrize(
+    ("data", "shape"),
+    [
+        ("CIFAR10@torchvision", (3, 32, 32)),
+        ("femnist", (1, 28, 28)),
+        ("MNIST@torchvision", (1, 28, 28)),
+        (None, (3, 32, 32)),
+    ],
+)
+def test_a_model_of_the_users_own_gets_images_as_the_file_has_them(data: str | None, shape: tuple[int, ...]) -> None:
+    config = {"model": {"type": "fedsam_conv2", "out_channels": 10}, "criterion": {"type": CLASSES}}
+    found = stand_in(config if data is None else {**config, "data": {"type": data}}, 3)
+    assert found == MadeUp(120, shape, 0, classes=10)
+
+
 @pytest.mark.parametrize("number", ["many", -3, 10**30, float("nan"), None, [2]])
 @pytest.mark.parametrize("model", ["lr", "lstm"])
 def test_a_wrong_number_is_left_to_the_plan(model: str, number: object) -> None:
