@@ -12,8 +12,8 @@ from .course_now import CourseNow
 WITH_NEWS_S = 10.0
 WITHOUT_NEWS_S = 30.0
 SHOWN_NAMES = 4
-# States of devices that others wait for.
-BUSY = ("training", "evaluating", "sending", "receiving", "aggregating", "joining")
+# States of devices that others wait for, or may wait for.
+AWAITED = ("training", "evaluating", "sending", "receiving", "aggregating", "joining", "offline")
 
 
 class RoundLines:
@@ -52,10 +52,10 @@ class RoundLines:
             parts.append(f"for {describe_span(max(0.0, t - self._began), scale, 0)}")
         if self._trained:
             parts.append(f"trained: {join_names([_with_loss(*one) for one in self._trained.items()])}")
-        for state in BUSY:
-            busy = [device.name for device in course.devices if device.state == state]
-            if busy:
-                parts.append(f"{state}: {join_names(busy)}")
+        for state in AWAITED:
+            names = [device.name for device in course.devices if device.state == state]
+            if names:
+                parts.append(f"{state}: {join_names(names)}")
         return "  ".join(parts)
 
 

@@ -90,7 +90,7 @@ def build_report(
     if status == FINISHED and course.outcome is not None:
         final_status = course.outcome.status  # it may have failed on another lab host
     samples, scale = _samples(run_dir), read_factor(common.get("time_factor"))
-    devices = build_devices(run_dir, placed, course, samples)
+    devices = build_devices(run_dir, placed, plan.get("server_paths"), course, samples)
     rounds = build_rounds(course)
     final = {"test_acc": None, **find_final_results(course, rounds)}
     total_rounds = whole(_mapping(common.get("course")).get("total_rounds"))

@@ -20,9 +20,8 @@ from .settings import Settings
 from .shards import Shard
 from .trainer import Trainer
 from .transport import Transport
-from .wire import Message
+from .wire import SERVER, Message
 
-SERVER = 0
 NOT_ASSIGNED = -1
 
 

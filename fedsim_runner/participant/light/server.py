@@ -38,9 +38,8 @@ from .settings import Settings
 from .shards import Shard
 from .trainer import Trainer
 from .transport import LIMIT_BYTES, Transport
-from .wire import Message
+from .wire import SERVER, Message
 
-SERVER = 0
 # A parameter takes at most 17 bytes in a message, as a nested list of numbers.
 _BYTES_PER_PARAMETER, _OTHER_BYTES = 32, 1 << 20
 

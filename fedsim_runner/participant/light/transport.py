@@ -25,7 +25,7 @@ from ..patience import JOIN_DEADLINE_S, SEND_DEADLINE_S, connect_s, connecting_o
 from . import wire
 from .listener import Arrived, Listener
 from .run_log import logger
-from .wire import Message
+from .wire import SERVER, Message
 
 # A peer that refuses connections after it has once answered is given this long to come back.
 RETRY_S = 20.0
@@ -53,8 +53,8 @@ _CHANNEL_OPTIONS = [
 class _Outgoing:
     """A message on its way to one peer.
 
-    ``mark``: of the call, the same in all attempts. ``begun``: an attempt was made. ``give_up``: until when refused
-    connections are retried.
+    ``mark``: of the call, the same in all attempts. ``begun``: its sending is recorded. ``give_up``: until when
+    refused connections are retried.
     """
 
     kind: str
@@ -337,17 +337,19 @@ class Transport:
     def _start_next(self, number: int) -> None:
         """Send what is next for a peer, if anything may be sent to it and nothing is under way."""
         peer = self._peers[number]
-        if peer.queue and peer.call is None and (not peer.is_offline or peer.queue[0].kind in JOINING):
+        if not peer.queue or peer.call is not None:
+            return
+        if not peer.is_offline or peer.queue[0].kind in JOINING:
             self._start(number)
+        elif number == SERVER:
+            self._begin(number)  # a client's answer is on its way from now on; the wait is part of that
 
     def _start(self, number: int) -> None:
         """Send the first message of a peer's queue."""
         peer = self._peers[number]
         outgoing = peer.queue[0]
         peer.retry_at = None
-        if not outgoing.begun:
-            outgoing.begun = True
-            self._note("send", outgoing.kind, outgoing.round, number, len(outgoing.data))
+        self._begin(number)
         method: Any = peer.channel.unary_unary(wire.METHOD, lambda sent: sent, lambda received: received)
         joining_s = self._wall_s(JOIN_DEADLINE_S) + self._patience_s
         deadline = joining_s if outgoing.first_contact else self._wall_s(SEND_DEADLINE_S)
@@ -355,6 +357,13 @@ class Transport:
             outgoing.data, timeout=deadline, metadata=outgoing.mark, wait_for_ready=outgoing.first_contact
         )
         peer.call.add_done_callback(lambda call: self._attempted(number, outgoing, call))
+
+    def _begin(self, number: int) -> None:
+        """Record once that the first message of a peer's queue is sent."""
+        outgoing = self._peers[number].queue[0]
+        if not outgoing.begun:
+            outgoing.begun = True
+            self._note("send", outgoing.kind, outgoing.round, number, len(outgoing.data))
 
     def _attempted(self, peer: int, outgoing: _Outgoing, call: Any) -> None:
         """Called by a gRPC thread: an attempt has ended."""

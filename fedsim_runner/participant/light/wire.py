@@ -14,6 +14,8 @@ import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 METHOD = "/gRPCComServeFunc/sendMessage"
+#: The server's number as a sender or receiver; clients have those from 1 on.
+SERVER = 0
 
 _Field = descriptor_pb2.FieldDescriptorProto
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedsim_runner.contract.course_state import CourseState, DeviceState
-from fedsim_runner.contract.lenient import flag, number, text, whole
+from fedsim_runner.contract.lenient import flag, lines, number, text, whole
 from fedsim_runner.contract.log_text import shown
 from fedsim_runner.contract.paths import COLLECTED, EXIT_RECORD
 from fedsim_runner.contract.time_scale import TimeScale
@@ -55,6 +55,8 @@ FIELDS = (
     "jitter_down_us",
     "loss_up",
     "loss_down",
+    "way",
+    "round_trip_us",
     "lost",
     "oom_kills",
     "packets_dropped",
@@ -70,15 +72,20 @@ LARGEST = 1e15
 
 
 def build_devices(
-    run_dir: Path, placed: dict[str, dict[str, Any]], course: CourseState, samples: Mapping[str, Samples]
+    run_dir: Path,
+    placed: dict[str, dict[str, Any]],
+    paths: object,
+    course: CourseState,
+    samples: Mapping[str, Samples],
 ) -> dict[str, dict[str, Any]]:
     """Return one entry per device with the keys of :data:`FIELDS`; what is unknown is None.
 
     The keys of :data:`~.time_split.DEVICE_FIELDS` and :data:`~.client_results.DEVICE_FIELDS` are None here: they are
     filled from the activity, and from what clients reported.
     ``placed`` are the devices from the device files; devices that appear only in the journal or
-    in ``collected/`` are added.
+    in ``collected/`` are added. ``paths`` are those of clients to the server, by name, from the plan.
     """
+    ways = paths if isinstance(paths, dict) else {}
     names = list(placed)
     collected = run_dir / COLLECTED
     if collected.is_dir():
@@ -88,7 +95,7 @@ def build_devices(
     containers = read_containers(run_dir)
     return {
         name: _device(
-            placed.get(name, {}),
+            placed.get(name, {}) | _way(ways.get(name)),
             _with_end(course.devices.get(name, DeviceState()), containers.get(name, {})),
             samples[name].largest if name in samples else {},
             collected / name,
@@ -110,6 +117,8 @@ def _device(
     entry: dict[str, Any] = dict.fromkeys(FIELDS)
     entry.update({key: placed.get(key) for key in ("type", "role", "engine", "network", "lab_host", "address", "cpus")})
     entry.update(
+        way=placed.get("way"),
+        round_trip_us=placed.get("round_trip_us"),
         state=seen.state,
         exit_code=_first(seen.exit_code, whole(end.get("exit_code"))),
         oom_killed=seen.oom_killed,
@@ -139,6 +148,15 @@ def _device(
     if entry["state"] is None and end:
         entry["state"] = "finished" if entry["exit_code"] == 0 else "failed"
     return entry
+
+
+def _way(path: object) -> dict[str, Any]:
+    """Return what is between a client and the server, and the delay of the way there and back, in microseconds."""
+    if not isinstance(path, dict):
+        return {}
+    round_trip_us = number((number(path.get("round_trip_s")) or 0.0) * 1e6)
+    way = shown(" > ".join(lines(path.get("sites"))))
+    return {"way": way or None, "round_trip_us": None if round_trip_us is None else round(round_trip_us)}
 
 
 def _loading(seen: DeviceState) -> float | None:

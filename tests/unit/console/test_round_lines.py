@@ -50,14 +50,14 @@ def test_a_round_without_an_evaluation_is_told_client_by_client() -> None:
         trained(105, "pi", 1, train_loss=3.0, train_avg_loss=0.4567),
         trained(111, "phone", 1, train_loss=2.0),
         doing(112, server="waiting", pi="waiting", phone="sending", far="training"),
-        doing(141, server="receiving", pi="waiting", phone="waiting", far="sending"),
+        doing(141, server="receiving", pi="offline", phone="waiting", far="sending"),
         started(145, 2),
         trained(152, "far", 2, train_loss=1.0),
     )
     assert lines == [
         "round 1/30  for 11 s  trained: pi (loss 0.4567), phone  training: pi, phone  receiving: far",
-        "round 1/30  for 41 s  trained: pi (loss 0.4567), phone  sending: far  receiving: server",
-        "round 2/30  for 7 s  trained: far  sending: far  receiving: server",
+        "round 1/30  for 41 s  trained: pi (loss 0.4567), phone  sending: far  receiving: server  offline: pi",
+        "round 2/30  for 7 s  trained: far  sending: far  receiving: server  offline: pi",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -91,6 +92,30 @@ def test_a_peer_that_events_keep_out_of_reach_is_tried_for_longer(
     finally:
         back.join()
         for one in made:
+            one.close()
+
+
+@pytest.mark.course
+def test_the_time_for_which_a_client_is_offline_is_part_of_sending(tmp_path: Path) -> None:
+    ports = free_ports(2)
+    for name in ("server", "client"):
+        (tmp_path / name).mkdir()
+    server = Transport(LOOPBACK, ports[1], Activity(tmp_path / "server"))
+    client = Transport(LOOPBACK, ports[0], Activity(tmp_path / "client"))
+    try:
+        client.add_peer(0, f"{LOOPBACK}:{ports[1]}")
+        client.set_offline(0, True)
+        client.post(Message("model_para", 1, [0], 3, "x"))
+        written = tmp_path / "client" / "activity.jsonl"
+        steps = [json.loads(line)["what"] for line in written.read_text().splitlines()]
+        assert steps == ["send"], "recorded, while nothing is sent"
+        client.set_offline(0, False)
+        client.flush()
+        steps = [json.loads(line)["what"] for line in written.read_text().splitlines()]
+        assert steps == ["send", "sent"]
+        assert server.wait([], str).state == 3
+    finally:
+        for one in (server, client):
             one.close()
 
 

@@ -42,13 +42,18 @@ EXIT = {
 }
 
 
+PATHS = {"pi-1": {"round_trip_s": 0.097, "sites": ["us", "eu"], "up": {}, "down": {}}}
+
+
 def run_folder(folder: Path, journal: list[dict[str, Any]]) -> Path:
     files = folder / "inventory" / "device_files"
     files.mkdir(parents=True)
     content = {"run": "r-1", "experiment": "study", "cpu_factor": 0.5, "course": {"total_rounds": 2}}
     (files / "local.json").write_text(json.dumps({**content, "devices": DEVICES}), encoding="utf-8")
     (folder / "journal.jsonl").write_text("".join(json.dumps(event) + "\n" for event in journal), encoding="utf-8")
-    (folder / "plan.json").write_text(json.dumps({"notes": ["over-committed"]}), encoding="utf-8")
+    (folder / "plan.json").write_text(
+        json.dumps({"notes": ["over-committed"], "server_paths": PATHS}), encoding="utf-8"
+    )
     (folder / "collected" / "pi-1").mkdir(parents=True)
     (folder / "collected" / "pi-1" / "exit.json").write_text(json.dumps(EXIT), encoding="utf-8")
     (folder / "metrics.csv").write_text(
@@ -79,7 +84,9 @@ def test_a_finished_run(tmp_path: Path) -> None:
     pi = report["devices"]["pi-1"]
     assert (pi["bytes_up"], pi["bytes_down"], pi["exit_code"], pi["state"]) == (1000, 2000, 0, "finished")
     assert (pi["memory_peak_bytes"], pi["memory_limit_bytes"], pi["course_seconds"]) == (3000, 4096, 4.5)
+    assert (pi["way"], pi["round_trip_us"]) == ("us > eu", 97_000)
     server = report["devices"]["server"]
+    assert (server["way"], server["round_trip_us"]) == (None, None)
     assert (server["memory_peak_bytes"], server["cpu_seconds"], server["throttled_seconds"]) == (700, 2, 0.75)
     assert server["bytes_up"] is None
     assert [row["round"] for row in rows(tmp_path / "rounds.csv")] == ["1", "2"]
@@ -145,6 +152,8 @@ def test_an_empty_folder(tmp_path: Path) -> None:
         ("metrics.csv", b"device\n\nserver,1,2,3\n\x00"),
         ("metrics.csv", b"nonsense"),
         ("plan.json", b"[]"),
+        ("plan.json", b'{"server_paths": {"pi-1": {"round_trip_s": 1e305, "sites": [3, "us"]}, "server": 4}}'),
+        ("plan.json", b'{"server_paths": ["pi-1"]}'),
         ("containers.json", b'{"server": 3}'),
         ("collected/pi-1/exit.json", b'{"rx_bytes": "many", "gate_opened": null, "ended": 1}'),
         ("inventory/device_files/local.json", b'{"devices": [3, {"name": 1}]}'),
