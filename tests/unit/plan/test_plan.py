@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +90,14 @@ def test_cpus_too_small_for_a_usual_period_are_noted() -> None:
 def test_a_factor_that_gives_a_device_more_cpus_than_its_host_has_is_rejected() -> None:
     with pytest.raises(PlacementError, match="smaller cpu_factor"):
         make_plan(replace(experiment(1), cpu_factor=1.0), [lab_host(cpus=2)], "study")
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.0002])
+def test_a_factor_that_does_not_fit_is_named_with_its_line(factor: float) -> None:
+    source = f"name: study\ncpu_factor: {factor}\n"
+    given = replace(experiment(1), cpu_factor=factor, source=source, path=Path("exp.yaml"))
+    with pytest.raises(PlacementError, match=r"^exp\.yaml:2: device "):
+        make_plan(given, [lab_host(cpus=2)], "study")
 
 
 def test_no_lab_hosts() -> None:
