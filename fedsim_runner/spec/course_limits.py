@@ -62,4 +62,5 @@ def _check_quorum(quorum: float, document: Document, clients: int | None, config
             asked = asked_clients(clients, *given)
             if quorum > asked:
                 hint = f"write at most {asked}, or a share"
-                document.report(path, f"{quorum:g} are more than the {asked} clients that a round asks", hint)
+                number = f"{asked} client{'s' * (asked != 1)}"
+                document.report(path, f"{quorum:g} are more than the {number} that a round asks", hint)
