@@ -69,10 +69,15 @@ def control(lab: tuple[Lab, Mapping[str, str]], tmp_path_factory: pytest.TempPat
     return ControlNode(lab[0], tmp_path_factory.mktemp("control"), lab[0].inventory())
 
 
-def device(name: str, lab_host: str, latency_ms: int, **more: str) -> dict[str, object]:
+def device(name: str, lab_host: str, latency_ms: int, **more: object) -> dict[str, object]:
     small = {"memory_mb": 128, "cpus": 1}
     found = {"name": name, "type": "raspberry-pi", "lab_host": lab_host, "network": {"latency_ms": latency_ms}}
     return {**found, "overrides": small, **more}
+
+
+def board(name: str, lab_host: str, latency_ms: int) -> dict[str, object]:
+    """A device whose type says how fast it is."""
+    return device(name, lab_host, latency_ms, type="raspberry-pi-4", overrides={"memory_mb": 128})
 
 
 def run(
@@ -129,20 +134,32 @@ def clocks_measured(journal: Path) -> list[ClockMeasured]:
     return found
 
 
-def test_a_lab_of_two_back_ends_has_one_course(control: ControlNode, lab: tuple[Lab, Mapping[str, str]]) -> None:
-    addresses = {**lab[0].addresses, "lab2": lab[1]["lab2"]}
-    devices = [
-        device("server", "lab1", 3, role="server"),
-        device("here", "lab1", 20),
-        device("there", "lab2", 40),
-    ]
-    said, round_trips = run(control, addresses, "mixed", {"devices": devices})
+def test_a_lab_of_two_back_ends_has_one_course_in_dilated_time(
+    control: ControlNode, lab: tuple[Lab, Mapping[str, str]]
+) -> None:
+    """The two processors are two models, and each is calibrated for itself."""
+    addresses, factor = {**lab[0].addresses, "lab2": lab[1]["lab2"]}, 0.5
+    control.call("calibrate", "-i", str(control.lab.access.write_inventory(addresses, "root", {})))
+    devices = [device("server", "lab1", 3, role="server"), board("here", "lab1", 20), board("there", "lab2", 40)]
+    experiment = {"devices": devices, "time": "dilated", "cpu_factor": factor}
+    said, round_trips = run(control, addresses, "mixed", experiment)
     assert "finished after" in said and "links by netem, userspace" in said
     no_harm_came_from_clocks(control, said, "mixed", "lab1", "lab2")
-    asked = {("server", "here"): 46, ("server", "there"): 86, ("here", "there"): 120}
-    for (one, other), ms in asked.items():
+    asked_ms = {("server", "here"): 46, ("server", "there"): 86, ("here", "there"): 120}
+    for (one, other), ms in asked_ms.items():
         for pair in ((one, other), (other, one)):
-            assert round_trips[pair] == pytest.approx(ms, rel=0.05, abs=8), pair
+            assert round_trips[pair] == pytest.approx(ms / factor, rel=0.05, abs=8), pair
+    # In device time: both boards are asked for the same, and delays are as the file has them.
+    compute = {row["device"]: row for row in control.rows("compute.csv", "mixed")}
+    steps = [(compute[name]["reference"], compute[name]["reference_asked_seconds"]) for name in ("here", "there")]
+    assert steps[0] == steps[1] and steps[0][0] == "numpy-mlp"
+    assert compute["here"]["cpus_asked"] != compute["there"]["cpus_asked"]
+    links = {(row["device"], row["direction"]): row for row in control.rows("links.csv", "mixed")}
+    for name, ms in (("here", 20), ("there", 40)):
+        assert float(links[name, "up"]["delay_asked_us"]) == pytest.approx(ms * 1000, rel=0.01), name
+    rounds = control.report("mixed")["rounds"]
+    assert len(rounds) == 2
+    assert all(one["seconds"] == pytest.approx(factor * one["wall_seconds"], abs=1e-3) for one in rounds)
 
 
 def test_netem_holds_regions_on_two_lab_hosts_that_encrypt_what_they_send(
