@@ -106,7 +106,9 @@ def test_a_link_that_cannot_be_put_back_fails_the_course_and_blames_no_client(
     agent.tick()
     (failed,) = named(state, "course_failed")
     assert failed["device"] is None
-    assert str(failed["reason"]).startswith(f"the link of {CLIENT} was changed by somebody else, and is not in force")
+    assert str(failed["reason"]).startswith(
+        f"the link of {CLIENT} was changed by somebody else, and could not be restored"
+    )
     assert "the kernel did not keep what was set" in str(failed["reason"])
 
 
