@@ -16,6 +16,7 @@ from ..contract.routes import routes_to_server
 from ..contract.slow_links import answer_s, slowest
 from ..contract.time_scale import REAL_TIME, TimeScale
 from ..contract.timeline import TimelineEntry, all_links, directions_that_change
+from ..contract.work_steps import waits_idle
 from .lab_network.members import Members, members_of
 from .links import backends
 from .links.profile import DeviceLink, Profile
@@ -31,6 +32,7 @@ class RunSettings:
     lab hosts, and which those are. ``everyone``: the roles of all participants of the run, the server first.
     ``timing_s``: so long before the gate opens, devices time their reference steps.
     ``answers_s``: by client, seconds after which it or the server answers at the latest, with links as the gate opens.
+    ``busy_waiters``: the devices that use the processor while they wait.
     ``answer_s``: seconds after which the slowest client, or the server to it, answers at the latest, as links allow.
     ``time_scale``: how device time and wall time are related; all other values are of wall time.
     """
@@ -62,6 +64,7 @@ class RunSettings:
     time_scale: TimeScale = REAL_TIME
     timing_s: float = 0.0
     answers_s: Mapping[str, int] = field(default_factory=dict)
+    busy_waiters: frozenset[str] = frozenset()
 
     @property
     def lab_silence_s(self) -> float:
@@ -143,6 +146,9 @@ def read_run_settings(path: Path) -> RunSettings:
         time_scale=found.time_scale,
         timing_s=found.timing_s,
         answers_s={name: answer_s(route, found.time_scale) for name, route in routes_now.items()},
+        busy_waiters=frozenset(
+            device.name for device in found.devices if not waits_idle(device.engine, found.federatedscope.patches_off)
+        ),
     )
 
 

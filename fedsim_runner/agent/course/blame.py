@@ -60,6 +60,10 @@ class Blame:
             return False
         return now - participant.last_heartbeat < self._silence_timeout_s
 
+    def is_server_at_work(self, now: float) -> bool:
+        """Whether the server is seen to work, so that it may be what the clients wait for."""
+        return self._server is not None and self.is_excused(self._server, now)
+
     def is_frozen_too_long(self, participant: Participant, now: float) -> bool:
         """Whether a client has been frozen for the whole silence timeout."""
         frozen = participant.frozen_since

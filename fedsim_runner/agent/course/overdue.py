@@ -89,11 +89,13 @@ class Overdue:
         due = [name for name in candidates if not self._blame.is_excused(name, now)]
         if candidates and not due:
             return []
+        frozen = [name for name in due if self._participants[name].frozen_since is not None]
+        if not frozen and self._blame.is_server_at_work(now):
+            return []
         silent = f"silent for {self._span(now - self._clocks.silent_since, 0)}"
         blamed, why = self._blame.among(due, what)
         if not self._limits.go_on or blamed is None:
             return self._verdict.fail(blamed, f"{silent}; {why}{self._blame.explain(blamed)}")
-        frozen = [name for name in due if self._participants[name].frozen_since is not None]
         events: list[Event] = []
         for name in frozen or [blamed]:  # all frozen ones together, or each would cost another silence timeout
             reason = f"{silent}; {self._blame.among([name], what)[1]}{self._blame.explain(name)}"

@@ -154,6 +154,7 @@ class Watch:
             known_frozen: devices that the timeline has frozen.
         """
         self._usage.add(now, readings)
+        settings = self._settings
         supervisor = self.supervisor
         if supervisor is None:
             return
@@ -166,7 +167,8 @@ class Watch:
             looks = thorough or not self._usage.has_run(name)
             frozen = container.paused or name in known_frozen or (looks and is_stopped(container.pid))
             supervisor.feed_frozen(name, frozen, steady)
-            if self._usage.is_working(name, supervisor.live_state(name), self._settings.cpus.get(name), now):
+            cpus, waits_idle = settings.cpus.get(name), name not in settings.busy_waiters
+            if self._usage.is_working(name, supervisor.live_state(name), cpus, now, waits_idle=waits_idle):
                 supervisor.feed_heartbeat(name, steady)
 
     @property

@@ -11,8 +11,11 @@ WINDOWS_IN_SILENCE = 4
 # An idle participant uses less than half a percent of a core; a training one uses all that it may.
 BUSY_SHARE = 0.2
 BUSY_CORES = 0.05
+# One that is not known to compute must use more of a small limit: half a percent of a core is much of that.
+UNKNOWN_BUSY_SHARE = 0.5
 # A connection to a process that has stopped reading carries only probes: tens of bytes at growing intervals.
 MOVING_BYTES_S = 100.0
+_COMPUTING = ("joining", "training", "evaluating", "aggregating")
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,11 @@ class Usage:
         rates = self._rates.get(device)
         return rates is not None and rates.cpu > 0
 
-    def is_working(self, device: str, state: str, cpus: float | None, now: float) -> bool:
-        """Whether the device's counters show, once in a window, that it does what its state says.
+    def is_working(self, device: str, state: str, cpus: float | None, now: float, *, waits_idle: bool) -> bool:
+        """Whether the device's counters show, once in a window, that it works.
 
-        Joining, training and evaluating take CPU time; receiving and sending move bytes.
+        Joining, training, evaluating and aggregating take CPU time; receiving and sending move bytes. Whatever its
+        state is, one that would wait idle works if it uses the processor: it packs a message, say.
         """
         if device not in self._last or now - self._marks[device][0] < self._window_s:
             return False
@@ -85,13 +89,19 @@ class Usage:
         reading = self._last[device][1]
         self._marks[device] = now, reading
         seconds = now - since
-        if state in ("joining", "training", "evaluating"):
-            share = BUSY_CORES if cpus is None else min(BUSY_CORES, BUSY_SHARE * cpus)
-            return reading.cpu_seconds - mark.cpu_seconds >= share * seconds
+        used = (reading.cpu_seconds - mark.cpu_seconds) / seconds
+        if state in _COMPUTING:
+            return used >= _least_cores(BUSY_SHARE, cpus)
+        if waits_idle and used >= _least_cores(UNKNOWN_BUSY_SHARE, cpus):
+            return True
         if state in ("receiving", "sending") and reading.rx_bytes is not None and reading.tx_bytes is not None:
             moved = reading.rx_bytes + reading.tx_bytes - (mark.rx_bytes or 0) - (mark.tx_bytes or 0)
             return moved >= MOVING_BYTES_S * seconds
         return False
+
+
+def _least_cores(share: float, cpus: float | None) -> float:
+    return BUSY_CORES if cpus is None else min(BUSY_CORES, share * cpus)
 
 
 def _rates(before: Reading, after: Reading, seconds: float) -> Rates:

@@ -29,5 +29,5 @@ def warn_of_slow_messages(server: Any) -> None:
         logger.warning(
             f"protobuf is in pure Python here: a model of {numbers:,} numbers takes about {seconds / 60:.0f} min to "
             "pack when clients shall evaluate it, and at the end, and a third of that to unpack; "
-            "course.silence_timeout has to allow for that (in containers it is compiled, and some 100 times faster)"
+            "course.timeout has to allow for that (in containers it is compiled, and some 100 times faster)"
         )

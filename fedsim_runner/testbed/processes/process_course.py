@@ -22,6 +22,7 @@ from fedsim_runner.agent.host.samples import HEADER
 from fedsim_runner.contract.course_state import Outcome
 from fedsim_runner.contract.events import ClientLost, DeviceStarted, Event, GateOpened
 from fedsim_runner.contract.paths import HOST_LOAD, JOURNAL, METRICS, StateFolder
+from fedsim_runner.contract.work_steps import waits_idle
 from fedsim_runner.engines.engine_values import Interpreter
 from fedsim_runner.plan.model import Plan
 
@@ -60,6 +61,8 @@ class Course:
         self._processes = Processes(plan.run, self._state.gate, pythons)
         self._reports = {one.name: Reports(one.name, one.out) for one in participants}
         self._usage = Usage(plan.experiment.course.silence_timeout_s)
+        patches_off = plan.experiment.patches_off
+        self._busy_waiters = frozenset(one.name for one in participants if not waits_idle(one.engine, patches_off))
         self._stack = ExitStack()
         self._supervised: Supervisor | None = None
 
@@ -172,7 +175,8 @@ class Course:
         self._usage.add(now, {name: reading(used) for name, used in figures.items()})
         for name in figures:
             self._supervisor.feed_frozen(name, self._processes.frozen(name), now)
-            if self._usage.is_working(name, self._supervisor.live_state(name), None, now):
+            state, waits_idle = self._supervisor.live_state(name), name not in self._busy_waiters
+            if self._usage.is_working(name, state, None, now, waits_idle=waits_idle):
                 self._supervisor.feed_heartbeat(name, now)
         self._listener.snapshot(self._snapshot())
 

@@ -30,7 +30,7 @@ def test_counters_of_another_container_give_no_negative_rates() -> None:
     usage.add(10.0, {"a": reading(5.0)})
     usage.add(11.0, {"a": reading(0.1)})
     assert usage.rates("a") is None
-    assert not usage.is_working("a", "training", 1.0, 11.0)
+    assert not usage.is_working("a", "training", 1.0, 11.0, waits_idle=True)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,7 @@ def test_counters_of_another_container_give_no_negative_rates() -> None:
         ("training", 0.3, 0, True),
         ("joining", 0.3, 0, True),
         ("evaluating", 0.01, 0, False),  # threads that only poll
+        ("aggregating", 0.3, 0, True),
         ("waiting", 5.0, 10**6, False),  # FederatedScope's busy wait
         ("receiving", 0.0, 1000, True),
         ("receiving", 5.0, 20, False),  # window probes
@@ -48,20 +49,32 @@ def test_evidence_that_a_device_is_working(state: str, cpu_seconds: float, moved
     usage = Usage(60)
     usage.add(0.0, {"a": reading(1.0)})
     usage.add(WINDOW_S, {"a": reading(1.0 + cpu_seconds, moved)})
-    assert usage.is_working("a", state, 1.0, WINDOW_S) is working
+    assert usage.is_working("a", state, 1.0, WINDOW_S, waits_idle=False) is working
+
+
+@pytest.mark.parametrize("state", ["waiting", "receiving", "sending"])
+@pytest.mark.parametrize(("cpus", "cores", "working"), [(None, 0.9, True), (4.0, 0.06, True), (None, 0.04, False),
+                                                        (0.02, 0.005, False), (0.02, 0.02, True)])  # fmt: skip
+def test_one_that_waits_idle_and_uses_the_processor_works_whatever_it_says(
+    state: str, cpus: float | None, cores: float, working: bool
+) -> None:
+    usage = Usage(60)
+    usage.add(0.0, {"a": reading(1.0)})
+    usage.add(WINDOW_S, {"a": reading(1.0 + cores * WINDOW_S)})
+    assert usage.is_working("a", state, cpus, WINDOW_S, waits_idle=True) is working
 
 
 def test_with_a_twentieth_of_a_core_a_fifth_of_that_counts_as_working() -> None:
     usage = Usage(60)
     usage.add(0.0, {"a": reading(1.0)})
     usage.add(WINDOW_S, {"a": reading(1.0 + 0.05 * WINDOW_S)})
-    assert usage.is_working("a", "training", 0.05, WINDOW_S)
-    assert not usage.is_working("a", "training", 0.05, WINDOW_S + 1), "checked once in a window"
-    assert not usage.is_working("b", "training", 0.05, WINDOW_S)
+    assert usage.is_working("a", "training", 0.05, WINDOW_S, waits_idle=True)
+    assert not usage.is_working("a", "training", 0.05, WINDOW_S + 1, waits_idle=True), "checked once in a window"
+    assert not usage.is_working("b", "training", 0.05, WINDOW_S, waits_idle=True)
 
 
 def test_a_short_silence_timeout_shortens_the_window() -> None:
     usage = Usage(4)
     usage.add(0.0, {"a": reading(1.0)})
     usage.add(1.0, {"a": reading(1.5)})
-    assert usage.is_working("a", "training", 1.0, 1.0)
+    assert usage.is_working("a", "training", 1.0, 1.0, waits_idle=True)

@@ -156,6 +156,30 @@ def test_a_working_client_does_not_count_as_silent_until_the_course_times_out() 
     assert course.supervisor.outcome is not None and "longer than 400 s" in str(course.supervisor.outcome.reason)
 
 
+def test_nobody_is_blamed_while_the_server_works_but_one_that_is_frozen() -> None:
+    course = Course(rounds=1)
+    course.join()
+    course.say("hub", "Server: Final evaluation is finished! Starting merging results.")
+    for _ in range(30):  # it packs the last model, for which the clients wait
+        course.supervisor.feed_heartbeat("hub", course.now)
+        course.wait(10)
+    assert course.supervisor.outcome is None
+    course.freeze("b")
+    course.wait(1)
+    outcome = course.supervisor.outcome
+    assert outcome is not None and outcome.device == "b" and "b is frozen" in str(outcome.reason)
+
+
+def test_a_server_that_works_no_more_does_not_keep_a_course_alive() -> None:
+    course = Course(rounds=1)
+    course.join()
+    course.supervisor.feed_heartbeat("hub", course.now)
+    course.wait(59)
+    assert course.supervisor.outcome is None
+    course.wait(2)
+    assert course.supervisor.outcome is not None and course.supervisor.outcome.device == "a"
+
+
 def test_a_frozen_client_is_not_excused_by_what_it_did_before() -> None:
     course = Course()
     course.join()

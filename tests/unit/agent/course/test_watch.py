@@ -10,6 +10,7 @@ import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from fedsim_runner.agent.course.watch import Watch, supervise_alone
 from fedsim_runner.agent.host.device_usage import Reading
 from fedsim_runner.agent.host.fleet import Container
 from fedsim_runner.agent.run_settings import RunSettings, read_run_settings
+from fedsim_runner.contract.device_file import FederatedScopeSettings
 from fedsim_runner.contract.link import Link, Links
 from fedsim_runner.contract.participant_events import EVENTS, Admitted, ClientLost, to_line
 from fedsim_runner.contract.paths import StateFolder
@@ -222,3 +224,31 @@ def test_a_dilated_run_has_limits_of_wall_time_for_participants_and_for_lab_host
 
     Watch(StateFolder(tmp_path), settings, lambda event: None, supervise).begin()
     assert [limits.grace_s for limits in given] == [4 * GRACE_S]
+
+
+@pytest.mark.parametrize(("patches_off", "ends"), [((), False), (("busy_wait",), True)])
+def test_a_server_that_packs_a_model_is_not_silent_unless_waiting_looks_like_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patches_off: tuple[str, ...], ends: bool
+) -> None:
+    devices = [device("hub", "server", 0, engine="federatedscope"), device("pi-1", engine="federatedscope")]
+    file = device_file(*devices, course={"timeout_s": 1000.0, "silence_timeout_s": 50.0}, source="pip")
+    file = replace(file, federatedscope=FederatedScopeSettings("pip", patches_off))
+    (tmp_path / "device_file.json").write_text(file.as_text())
+    for one in devices:
+        (tmp_path / "devices" / one.name / "out" / "course").mkdir(parents=True)
+    clock = [1000.0]
+    monkeypatch.setattr("fedsim_runner.agent.course.watch.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    watch = Watch(StateFolder(tmp_path), read_run_settings(tmp_path / "device_file.json"), lambda event: None)
+    watch.begin()
+    assert watch.supervisor is not None
+    watch.supervisor.open(clock[0])
+    write(tmp_path, "hub", "Server: Listen to 0.0.0.0:50051...", {"t": 1.0, "what": "received", "kind": "x", "peer": 1})
+    write(tmp_path, "pi-1", "Client: Listen to pi-1:50052...", "Client (address pi-1:50052) is assigned with #1.")
+    containers = {one.name: Container(one.name, "id", os.getpid(), False, None, False) for one in devices}
+    for second in range(120):
+        clock[0] += 1
+        watch.sample(clock[0], {"hub": Reading(1, 0.4 * second), "pi-1": Reading(1, 1.0)}, containers)
+        watch.tick()
+    assert watch.supervisor.live_state("hub") == ("failed" if ends else "waiting")
+    assert (watch.supervisor.outcome is not None) is ends
+    watch.close()
