@@ -27,8 +27,8 @@ from fedsim_runner.agent.host.docker_api import Docker
 from fedsim_runner.agent.host.network_container import Namespace, NetworkContainer, namespace_number
 from fedsim_runner.agent.links import probe
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
-from fedsim_runner.agent.links.results import Result
 from fedsim_runner.agent.links.run_links import RunLinks
+from fedsim_runner.agent.links.shaping.results import Result
 from fedsim_runner.agent.run_settings import RunSettings
 from fedsim_runner.agent.timeline.devices import Devices
 from fedsim_runner.agent.timeline.priority import run_before_devices

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from fedsim_runner.agent.links import scheduling
+from fedsim_runner.agent.processes import scheduling
 from fedsim_runner.contract.link import Links
 
 from .link_figures import connect, delay, loss, queue, rate

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from fedsim_runner.agent.links import netns
+from fedsim_runner.agent.kernel import netns
 from fedsim_runner.contract.congestion_control import USUAL
 from fedsim_runner.contract.lab_network import Offer, settle
 from tests.lab.joined import Host, Hosts, joined

@@ -12,13 +12,14 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from fedsim_runner.agent.links import backends, netlink, netns, rtnetlink
-from fedsim_runner.agent.links.netlink import Request
+from fedsim_runner.agent.kernel import netlink, netns, rtnetlink
+from fedsim_runner.agent.kernel.netlink import Request
+from fedsim_runner.agent.kernel.root_qdisc import Qdisc
+from fedsim_runner.agent.links import backends
+from fedsim_runner.agent.links.network.veth import DOWN, UP
+from fedsim_runner.agent.links.network.wiring import end_name
 from fedsim_runner.agent.links.profile import Profile
-from fedsim_runner.agent.links.root_qdisc import Qdisc
-from fedsim_runner.agent.links.scheduling import gain_priority
-from fedsim_runner.agent.links.veth import DOWN, UP
-from fedsim_runner.agent.links.wiring import end_name
+from fedsim_runner.agent.processes.scheduling import gain_priority
 from fedsim_runner.contract.link import INTERFACE
 
 from .children import fork

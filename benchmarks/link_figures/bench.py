@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedsim_runner.agent.links import backends, netns, probe
+from fedsim_runner.agent.kernel import netns
+from fedsim_runner.agent.links import backends, probe
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
-from fedsim_runner.agent.links.shaper import Shaper
+from fedsim_runner.agent.links.shaping.shaper import Shaper
 from fedsim_runner.contract.link import Link, Links
 from fedsim_runner.contract.queue_size import FRAME_BYTES
 from tests.lab.rig import SO_RCVBUFFORCE, Rig, rig

@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Iterator
 
-from fedsim_runner.agent.links import netns
+from fedsim_runner.agent.kernel import netns
 
 from .bench import PORT, Bench
 from .rows import Row

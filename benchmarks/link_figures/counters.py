@@ -7,8 +7,8 @@ import socket
 import struct
 
 from fedsim_runner.agent.host import programs
-from fedsim_runner.agent.links import netns
-from fedsim_runner.agent.links.wiring import end_name
+from fedsim_runner.agent.kernel import netns
+from fedsim_runner.agent.links.network.wiring import end_name
 from fedsim_runner.contract.link import INTERFACE
 
 from .bench import Bench

@@ -19,6 +19,7 @@ from .current import Current
 from .gatekeeper import Gatekeeper
 from .health import Health
 from .holds import what_is_held
+from .host import counters
 from .host.docker_api import Docker, DockerError
 from .host.earlier_events import how_devices_are_emulated
 from .host.journal import Journal
@@ -30,7 +31,7 @@ from .lab.part import LabPart
 from .lab_calls import LabCalls
 from .lab_network.lab_network import LabNetwork
 from .link_calls import LinkCalls
-from .links import counters, probe
+from .links import probe
 from .links.run_links import RunLinks
 from .measuring.course_counters import CourseCounters
 from .measuring.link_check import LinkCheck, NotNowError

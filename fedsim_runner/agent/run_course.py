@@ -14,8 +14,8 @@ from .containers import Containers
 from .course.watch import Watch
 from .current import Current
 from .gatekeeper import Gatekeeper
-from .links.results import Result
 from .links.run_links import RunLinks
+from .links.shaping.results import Result
 from .measuring.course_counters import CourseCounters
 from .recording import Recorder
 from .timeline.timeline import Timeline

@@ -9,7 +9,7 @@ from pathlib import Path
 import docker
 
 from fedsim_runner.agent.host import programs
-from fedsim_runner.agent.links import netns
+from fedsim_runner.agent.kernel import netns
 from fedsim_runner.contract.names import container_name
 from tests.e2e.conftest import Command, left_over, small_spec
 

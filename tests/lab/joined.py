@@ -16,8 +16,9 @@ from typing import Any
 
 from fedsim_runner.agent.host import programs
 from fedsim_runner.agent.host.network_container import Namespace, namespace_number
+from fedsim_runner.agent.kernel import netns
 from fedsim_runner.agent.lab_network.lab_network import LabNetwork
-from fedsim_runner.agent.links import netns, probe
+from fedsim_runner.agent.links import probe
 from fedsim_runner.agent.links.run_links import RunLinks
 from fedsim_runner.agent.run_settings import RunSettings, read_run_settings
 from fedsim_runner.contract.agent_calls import LinksAnswer

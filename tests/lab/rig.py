@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from fedsim_runner.agent.links import backends, netns
+from fedsim_runner.agent.kernel import netns
+from fedsim_runner.agent.links import backends
+from fedsim_runner.agent.links.network.run_namespace import RunNamespace
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
-from fedsim_runner.agent.links.run_namespace import RunNamespace
-from fedsim_runner.agent.links.shaper import Shaper
+from fedsim_runner.agent.links.shaping.shaper import Shaper
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.topology import Topology
 

@@ -16,7 +16,7 @@ import pytest
 
 from fedsim_runner.agent.links.deviation import Deviation
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
-from fedsim_runner.agent.links.shaper import Shaper
+from fedsim_runner.agent.links.shaping.shaper import Shaper
 from fedsim_runner.agent.timeline.priority import gain_priority
 from fedsim_runner.contract.link import Link, Links
 from fedsim_runner.contract.queue_size import buffer_bytes

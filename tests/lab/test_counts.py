@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.agent.links.shaper import Shaper
+from fedsim_runner.agent.links.shaping.shaper import Shaper
 from fedsim_runner.agent.links.tally import Passed, Tally
 from fedsim_runner.agent.measuring.course_check import describe_count
 from fedsim_runner.contract.link import Link

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fedsim_runner.agent.host import programs
-from fedsim_runner.agent.links import netns
+from fedsim_runner.agent.kernel import netns
 from fedsim_runner.contract import events
 from fedsim_runner.contract.lab_network import LabNetworkError
 from tests.lab.joined import Hosts, joined

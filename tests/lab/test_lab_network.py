@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from fedsim_runner.agent.host import programs
+from fedsim_runner.agent.kernel import netns, rtnetlink
 from fedsim_runner.agent.lab_network.delays import Reached
 from fedsim_runner.agent.lab_network.receive_offload import has_gro
 from fedsim_runner.agent.lab_network.vxlan import BRIDGE
-from fedsim_runner.agent.links import netns, rtnetlink, wiring
-from fedsim_runner.agent.links.wiring import mac_address, vxlan_name
+from fedsim_runner.agent.links.network import wiring
+from fedsim_runner.agent.links.network.wiring import mac_address, vxlan_name
 from fedsim_runner.contract import events
 from fedsim_runner.contract.device_file import DeviceFile, LabMember
 from fedsim_runner.contract.lab_network import IDS, PORT, LabNetworkError

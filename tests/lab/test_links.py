@@ -20,10 +20,10 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.agent.links import netns
+from fedsim_runner.agent.kernel import netns
+from fedsim_runner.agent.links.network.wiring import end_name
 from fedsim_runner.agent.links.profile import DeviceLink
 from fedsim_runner.agent.links.userspace import queue_rule, rule_set
-from fedsim_runner.agent.links.wiring import end_name
 from fedsim_runner.contract.link import Link
 from tests.lab.rig import MBIT, PORT, SLACK_S, Rig, apply, rig, shaped
 

@@ -18,10 +18,11 @@ from typing import Any, cast
 
 import pytest
 
+from fedsim_runner.agent.host import counters
 from fedsim_runner.agent.host.left_out import LeftOut
 from fedsim_runner.agent.host.network_container import Namespace, NetworkContainer, namespace_number
 from fedsim_runner.agent.host.samples import Sampler
-from fedsim_runner.agent.links import counters, probe
+from fedsim_runner.agent.links import probe
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
 from fedsim_runner.agent.links.run_links import RunLinks
 from fedsim_runner.agent.measuring.link_check import LinkCheck

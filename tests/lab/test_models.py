@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.agent.links import backends, netns
+from fedsim_runner.agent.kernel import netns
+from fedsim_runner.agent.links import backends
 from fedsim_runner.agent.links.deviation import Deviation
-from fedsim_runner.agent.links.shaper import Shaper
-from fedsim_runner.agent.links.veth import UP
+from fedsim_runner.agent.links.network.veth import UP
+from fedsim_runner.agent.links.shaping.shaper import Shaper
 from fedsim_runner.contract.gilbert_elliott import GilbertElliott
 from fedsim_runner.contract.jitter_distribution import DistributionName
 from fedsim_runner.contract.link import Discipline, Link, Links, Queue

@@ -13,11 +13,12 @@ import pytest
 from ansible_collections.fedsim.testbed.plugins.module_utils._packet_trial import try_packet
 
 from fedsim_runner.agent.host import programs
-from fedsim_runner.agent.links import kernel_qdiscs, netns, rtnetlink, wiring
+from fedsim_runner.agent.kernel import kernel_qdiscs, netns, rtnetlink
+from fedsim_runner.agent.links.network import wiring
+from fedsim_runner.agent.links.network.run_namespace import RunNamespace
 from fedsim_runner.agent.links.profile import Profile
-from fedsim_runner.agent.links.results import Result
-from fedsim_runner.agent.links.run_namespace import RunNamespace
-from fedsim_runner.agent.links.shaper import Shaper
+from fedsim_runner.agent.links.shaping.results import Result
+from fedsim_runner.agent.links.shaping.shaper import Shaper
 from fedsim_runner.agent.links.userspace import rule_set
 from fedsim_runner.agent.links.userspace.queue_rule import IPTABLES_NFT
 from fedsim_runner.contract.link import INTERFACE

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from fedsim_runner.agent.host.cgroup_folders import MOUNTS
-from fedsim_runner.agent.links.scheduling import REAL_TIME
+from fedsim_runner.agent.processes.scheduling import REAL_TIME
 from fedsim_runner.contract.link import Link
 from tests.lab.rig import apply, rig, shaped
 
@@ -112,7 +112,7 @@ def test_a_process_that_never_waits_is_an_ordinary_one_after_a_while() -> None:
     """The kernel says so after the first limit, and ends the process after the second."""
     script = (
         "import os, time\n"
-        "from fedsim_runner.agent.links import scheduling\n"
+        "from fedsim_runner.agent.processes import scheduling\n"
         "scheduling._UNBROKEN_US = (200_000, 10_000_000)\n"
         "gained = scheduling.gain_priority()\n"
         "until = time.monotonic() + 20\n"

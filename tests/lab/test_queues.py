@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from fedsim_runner.agent.host import programs
-from fedsim_runner.agent.links import netns
-from fedsim_runner.agent.links.shaper import Shaper
-from fedsim_runner.agent.links.wiring import end_name
+from fedsim_runner.agent.kernel import netns
+from fedsim_runner.agent.links.network.wiring import end_name
+from fedsim_runner.agent.links.shaping.shaper import Shaper
 from fedsim_runner.contract.link import INTERFACE, Link
 from fedsim_runner.contract.queue_size import FRAME_BYTES, buffer_bytes
 from tests.lab.rig import MBIT, PORT, SLACK_S, Rig, apply, rig, shaped

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from fedsim_runner.agent.host import programs
-from fedsim_runner.agent.links import netns, wiring
-from fedsim_runner.agent.links.held_namespaces import HeldNamespaces
+from fedsim_runner.agent.kernel import netns
+from fedsim_runner.agent.kernel.held_namespaces import HeldNamespaces
+from fedsim_runner.agent.links.network import wiring
+from fedsim_runner.agent.links.network.wiring import mac_address
 from fedsim_runner.agent.links.profile import DeviceLink
-from fedsim_runner.agent.links.wiring import mac_address
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.topology import Edge, Topology
 from tests.lab.rig import MBIT, PORT, SLACK_S, Rig, apply, rig, shaped

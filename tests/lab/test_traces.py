@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from fedsim_runner.agent.links.changes import wait_until
 from fedsim_runner.agent.links.deviation import Deviation
-from fedsim_runner.agent.links.protocol import wait_until
-from fedsim_runner.agent.links.results import Result
+from fedsim_runner.agent.links.shaping.results import Result
 from fedsim_runner.agent.traces.player import Player
 from fedsim_runner.contract import events
 from fedsim_runner.contract.link import Link, Links

@@ -25,10 +25,10 @@ import docker
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from fedsim_runner.agent.links.netns import of_process
+from fedsim_runner.agent.kernel.netns import of_process
+from fedsim_runner.agent.links.network.run_namespace import RunNamespace
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
-from fedsim_runner.agent.links.run_namespace import RunNamespace
-from fedsim_runner.agent.links.shaper import Shaper
+from fedsim_runner.agent.links.shaping.shaper import Shaper
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.names import container_name, network_name
 

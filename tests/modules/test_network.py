@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fedsim_runner.agent.host import programs
-from fedsim_runner.agent.links import netns
+from fedsim_runner.agent.kernel import netns
 
 from .conftest import Lab
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fedsim_runner.contract.link import INTERFACE
 
 from ..host.network_container import namespace_number
-from ..links import netlink, netns, rtnetlink
+from ..kernel import netlink, netns, rtnetlink
 from .changing_process import ChangingProcess
 from .due_requests import Part
 from .requests import RUN, Outcome

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..links.command_channel import CommandChannel
+from ..processes.command_channel import CommandChannel
 from .due_requests import Part, encode
 from .requests import Outcome
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..links import netlink
+from ..kernel import netlink
 
 
 @dataclass(frozen=True)

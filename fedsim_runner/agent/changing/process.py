@@ -19,8 +19,8 @@ import sys
 import time
 from typing import Any
 
-from ..links.commands import Commands
-from ..links.scheduling import gain_priority
+from ..processes.commands import Commands
+from ..processes.scheduling import gain_priority
 from .due_requests import decode
 from .requests import Requests
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..links import netlink, netns
+from ..kernel import netlink, netns
 from .due_requests import DueParts, DueRequests, Part
 
 #: The run's namespace.

@@ -25,13 +25,14 @@ from fedsim_runner.contract.typed_json import FormError, dump, load
 
 from ..host import programs
 from ..host.network_container import NetworkContainer
-from ..links import backends, netns
+from ..kernel import netns
+from ..links import backends
 from ..links.joined import Joined
 from ..links.link_errors import NoNetworkError
+from ..links.network.run_namespace import RunNamespace
+from ..links.network.wiring import mac_address, vxlan_name
 from ..links.profile import Profile
 from ..links.run_links import RunLinks
-from ..links.run_namespace import RunNamespace
-from ..links.wiring import mac_address, vxlan_name
 from ..run_settings import RunSettings
 from . import delays, wireguard
 from .guard import Guard

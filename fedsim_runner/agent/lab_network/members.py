@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fedsim_runner.contract.device_file import DeviceFile, LabMember
 
-from ..links.wiring import mac_address
+from ..links.network.wiring import mac_address
 
 #: The lab hosts' own addresses on the run's network, with which they measure what is between them: no device has a
 #: route there.

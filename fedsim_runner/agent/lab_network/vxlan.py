@@ -14,11 +14,11 @@ from typing import Any
 from fedsim_runner.contract.lab_network import IDS
 
 from ..host import programs
-from ..links import netns, rtnetlink
-from ..links.forwarding import read_forwarding, set_forwarding
-from ..links.protocol import Failures
-from ..links.run_namespace import RunNamespace, without_ipv6
-from ..links.wiring import bridge_name, crossing_bridge, mac_address, vxlan_name
+from ..kernel import netns, rtnetlink
+from ..kernel.forwarding import read_forwarding, set_forwarding
+from ..links.changes import Failures
+from ..links.network.run_namespace import RunNamespace, without_ipv6
+from ..links.network.wiring import bridge_name, crossing_bridge, mac_address, vxlan_name
 from .members import PREFIX
 from .receive_offload import turn_off_gro
 

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from fedsim_runner.contract.lab_network import KeyHolder, LabNetworkError
 
 from ..host import programs
-from ..links import netlink, netns, rtnetlink
-from ..links.run_namespace import RunNamespace
+from ..kernel import netlink, netns, rtnetlink
+from ..links.network.run_namespace import RunNamespace
 
 NAME = "wg0"
 _NETLINK_GENERIC = 16

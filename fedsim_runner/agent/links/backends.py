@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
@@ -33,13 +33,14 @@ class UnshapableError(FedsimError):
 
 
 def names() -> list[str]:
-    """The names of all back ends: the folders next to this file."""
-    return sorted(module.name for module in pkgutil.iter_modules(links.__path__) if module.ispkg)
+    """The names of all back ends: the folders next to this file that have a ``backend.py``."""
+    folders = (module.name for module in pkgutil.iter_modules(links.__path__) if module.ispkg)
+    return sorted(name for name in folders if importlib.util.find_spec(_module(name)) is not None)
 
 
 def load_all() -> list[type[LinkBackend]]:
     """All back ends, in the order in which ``auto`` tries them."""
-    loaded = [importlib.import_module(f"{links.__name__}.{name}.backend").Backend for name in names()]
+    loaded = [importlib.import_module(_module(name)).Backend for name in names()]
     return sorted(loaded, key=lambda backend: (backend.preference, backend.name))
 
 
@@ -104,6 +105,10 @@ def refusals(links: Iterable[Link], changing: Iterable[Collection[Link]] = ()) -
     """What back ends do not do of these links, whatever the kernel has, as sentences."""
     links, changing = list(links), list(changing)
     return [one for backend in load_all() for one in _refusals(backend, links, changing)]
+
+
+def _module(name: str) -> str:
+    return f"{links.__name__}.{name}.backend"
 
 
 def _refusals(backend: type[LinkBackend], links: Iterable[Link], changing: Iterable[Collection[Link]]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import shutil
 from typing import Any
 
 from ..host import programs
-from . import netns
+from ..kernel import netns
 from .backends import FULL_LINK, all_needs, load_all
 from .need import Need
 from .protocol import LinkBackend

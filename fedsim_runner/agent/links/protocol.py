@@ -1,64 +1,25 @@
-"""The interface of a link back end. Each folder next to this file is one: its ``backend.py`` has a ``Backend``."""
+"""The interface of a link back end. Each folder with a ``backend.py`` is one: that has a ``Backend``."""
 
 from __future__ import annotations
 
-import contextlib
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Protocol
 
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.time_scale import REAL_TIME, TimeScale
 
+from ..kernel.root_qdisc import Qdisc
+from .changes import Changed, Changes, Failures, Finish, Settings, Turn, wanted, with_made_later
 from .need import Need
+from .network.run_namespace import RunNamespace
 from .profile import Profile
-from .root_qdisc import Qdisc
 from .tally import Passed, Tally
-
-if TYPE_CHECKING:
-    from .run_namespace import RunNamespace
-
-Settings = Mapping[str, object]  # settings that shape one device's link: item -> value; str(value) is for people
-Changes = Mapping[str, tuple[object, object]]  # item -> its value before, and the one that it is to have
-Failures = dict[str, str]  # device -> reason
-
-
-@dataclass(frozen=True)
-class Changed:
-    """What has become of a change.
-
-    Attributes:
-        found: what was then found of each device, also what is only for people.
-        failed: failures by device.
-        late_s: by how much it was late.
-        look: looks at what there is now, which takes longer than the change, and returns the same with what it has
-            found; None: that has been done.
-    """
-
-    found: Mapping[str, Settings]
-    failed: Failures
-    late_s: float = 0.0
-    look: Callable[[], Changed] | None = None
-
-    def looked_at(self) -> Changed:
-        """It with what is found.
-
-        Raises:
-            OSError, CommandError: the run's namespace is gone.
-        """
-        return self if self.look is None else self.look()
-
-
-#: Makes a change whose time has come, unless somebody else does; returns what has become of it.
-Finish = Callable[[], Changed]
-#: While it is entered, a change may be made, of what it gives: a later one has made the rest before (turns.py).
-Turn = Callable[[], contextlib.AbstractContextManager[Mapping[str, Changes]]]
 
 
 class LinkBackend(Protocol):
-    """Shapes links. Devices come with their namespaces' paths. ``up`` and ``down`` are root qdiscs (veth.py)."""
+    """Shapes links. Devices come with their namespaces' paths. ``up`` and ``down`` are root qdiscs of veth pairs."""
 
     name: ClassVar[str]  # its folder, and the value of an experiment's `network.backend`
     preference: ClassVar[int]  # `auto` tries the lowest first
@@ -113,7 +74,7 @@ class LinkBackend(Protocol):
 
     @abstractmethod
     def read(self, namespaces: Mapping[str, str]) -> tuple[dict[str, Settings], Failures]:
-        """Read those of its settings that veth.py does not read, the same ones for every device."""
+        """Read those of its settings that network/veth.py does not read, the same ones for every device."""
 
     @abstractmethod
     def apply(self, changes: Mapping[str, Settings], namespaces: Mapping[str, str]) -> Failures:
@@ -131,7 +92,7 @@ class LinkBackend(Protocol):
 
         def finish() -> Changed:
             with turn() as left:
-                failed = self.apply({name: _wanted(change) for name, change in left.items()}, namespaces)
+                failed = self.apply({name: wanted(change) for name, change in left.items()}, namespaces)
                 late_s = time.monotonic() - due_s
                 found, unread = self.read({name: namespaces[name] for name in left})
             return Changed(with_made_later(found, changes, left), {**failed, **unread}, late_s)
@@ -186,23 +147,3 @@ class LinkBackend(Protocol):
 
     def stop(self) -> None:
         """Stop: the agent ends."""
-
-
-def _wanted(change: Changes) -> Settings:
-    return {item: after for item, (_, after) in change.items()}
-
-
-def with_made_later(
-    found: Mapping[str, Settings], changes: Mapping[str, Changes], left: Mapping[str, Changes]
-) -> dict[str, Settings]:
-    """What was found after a change, and in place of what a later one had made before: as it was to be."""
-    later = {
-        name: {item: pair for item, pair in change.items() if item not in left.get(name, {})}
-        for name, change in changes.items()
-    }
-    return {name: {**found.get(name, {}), **_wanted(change)} for name, change in later.items()}
-
-
-def wait_until(due_s: float) -> None:
-    """Sleep until this time of the monotonic clock."""
-    time.sleep(max(0.0, due_s - time.monotonic()))

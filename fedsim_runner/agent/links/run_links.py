@@ -12,23 +12,24 @@ from fedsim_runner.contract.agent_calls import LinksAnswer
 
 from ..host import programs
 from ..host.network_container import NetworkContainer
+from ..kernel import netns
+from ..kernel.fan_out import hurry
 from ..run_settings import RunSettings
-from . import backends, netns
+from . import backends
 from .backend_choice import BackendChoice
+from .changes import Failures
 from .deviation import Deviation
-from .fan_out import hurry
-from .guests import Guests
-from .held_network import HeldNetwork
+from .in_force.guests import Guests
+from .in_force.live_changes import LiveChange, LiveChanges
+from .in_force.locks import Locked, alone, among_readers
+from .in_force.restoring import Restorer
+from .in_force.shaped_devices import ShapedDevices
 from .joined import Joined
 from .link_errors import LinkError
-from .live_changes import LiveChange, LiveChanges
-from .locks import Locked, alone, among_readers
+from .network.held_network import HeldNetwork
 from .profile import DeviceLink, Profile
-from .protocol import Failures
-from .restoring import Restorer
-from .results import Result
-from .shaped_devices import ShapedDevices
-from .shaper import Shaper
+from .shaping.results import Result
+from .shaping.shaper import Shaper
 from .tally import Passed, Tally
 
 

@@ -19,10 +19,10 @@ from fedsim_runner.contract.queue_size import FRAME_BYTES
 
 from ..host.network_container import namespace_number
 from ..host.samples import Sampler
-from ..links import netns
+from ..kernel import netns
+from ..links.network.wiring import mac_address
 from ..links.profile import DeviceLink
 from ..links.run_links import RunLinks
-from ..links.wiring import mac_address
 from ..run_settings import RunSettings
 from .findings import describe_links
 from .guests import Guest, edge_targets, edges_into, plan_guests

@@ -12,9 +12,9 @@ from pathlib import Path
 from fedsim_runner.contract.atomic import AppendFile
 
 from ..host.samples import PART_BYTES, SLACK_S
+from ..links.network.veth import DOWN, UP
 from ..links.run_links import RunLinks
 from ..links.tally import Passed
-from ..links.veth import DOWN, UP
 
 # t: Unix seconds; the counters are those of the seconds before it, the backlog is that at t.
 HEADER = "t,device,direction,seconds,bytes,packets,lost,overflowed,backlog_bytes"

@@ -14,8 +14,8 @@ from typing import Any
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.link_verdict import Estimate, Measured
 
-from ..links import netns
-from ..links.held_namespaces import HeldNamespaces
+from ..kernel import netns
+from ..kernel.held_namespaces import HeldNamespaces
 from .prober import End, write_order
 from .schedule import Schedule
 

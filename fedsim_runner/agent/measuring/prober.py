@@ -27,7 +27,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from fedsim_runner.agent.links import netns
+from fedsim_runner.agent.kernel import netns
 from fedsim_runner.contract.link import INTERFACE, Link
 
 from .estimate import Seen, estimate

@@ -21,7 +21,7 @@ from fedsim_runner.contract.timeline import Action, TimelineEntry, describe_chan
 
 from ..host.background import Background
 from ..links.deviation import Deviation
-from ..links.live_changes import LiveChange
+from ..links.in_force.live_changes import LiveChange
 from ..links.run_links import RunLinks
 from .devices import Devices
 from .found import describe_together

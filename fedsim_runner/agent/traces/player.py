@@ -15,7 +15,7 @@ from fedsim_runner.contract.errors import FedsimError
 from fedsim_runner.contract.link import Links
 from fedsim_runner.contract.link_variation import NEVER, Track, Variation, course_of
 
-from ..links.results import Result
+from ..links.shaping.results import Result
 from ..timeline.priority import gain_priority, spare_collections
 from .playback import Playback
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fedsim_runner.agent.links.wiring import MOST_DEVICES
+from fedsim_runner.agent.links.network.wiring import MOST_DEVICES
 from fedsim_runner.compute.store import known_for
 from fedsim_runner.contract import agent_calls
 from fedsim_runner.contract.claim import is_claimed_by_another, own_control, read_claim

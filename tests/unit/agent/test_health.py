@@ -14,10 +14,11 @@ import pytest
 from fedsim_runner.agent import commands, health
 from fedsim_runner.agent.host.network_container import namespace_number
 from fedsim_runner.agent.host.state_check import find_deleted
-from fedsim_runner.agent.links import netns, shaped_devices
+from fedsim_runner.agent.kernel import netns
 from fedsim_runner.agent.links.deviation import Deviation
-from fedsim_runner.agent.links.results import Seen
-from fedsim_runner.agent.links.shaper import Shaper
+from fedsim_runner.agent.links.in_force import shaped_devices
+from fedsim_runner.agent.links.shaping.results import Seen
+from fedsim_runner.agent.links.shaping.shaper import Shaper
 from fedsim_runner.agent.run_agent import Agent
 from fedsim_runner.contract.atomic import AppendFile, CannotWriteError
 from fedsim_runner.contract.paths import StateFolder

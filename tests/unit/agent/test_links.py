@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.agent.links import backends, root_qdisc
+from fedsim_runner.agent.kernel import root_qdisc
+from fedsim_runner.agent.links import backends
 from fedsim_runner.agent.links.netem.backend import Backend as NetemBackend
 from fedsim_runner.agent.links.netem.qdisc import Netem
 from fedsim_runner.agent.links.profile import DeviceLink, Profile

@@ -15,14 +15,15 @@ from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import FRAME_BYTES
 from fedsim_runner.contract.time_scale import REAL_TIME, TimeScale
 
+from ...kernel.root_qdisc import Qdisc
+from ..changes import Failures, Settings
 from ..need import Need
+from ..network.run_namespace import RunNamespace
+from ..network.veth import DOWN, SEGMENTS, UP
+from ..network.wiring import end_name
 from ..profile import DeviceLink, Profile
-from ..protocol import Failures, LinkBackend, Settings
-from ..root_qdisc import Qdisc
-from ..run_namespace import RunNamespace
+from ..protocol import LinkBackend
 from ..tally import Passed, Tally
-from ..veth import DOWN, SEGMENTS, UP
-from ..wiring import end_name
 from .bucket import DISCIPLINES, has_bucket
 from .course_form import CourseForm, lacking
 from .edges import KernelEdges

@@ -14,7 +14,7 @@ from typing import Any
 from fedsim_runner.contract.link import CODEL_TARGET_US, Link
 from fedsim_runner.contract.link_verdict import bucket_bytes
 
-from .. import netlink, qdisc_changes, tbf_form
+from ...kernel import netlink, qdisc_changes, tbf_form
 
 KIND = "tbf"
 FIFO = "fifo"

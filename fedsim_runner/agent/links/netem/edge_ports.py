@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from fedsim_runner.contract.link import Link
 
+from ...kernel.root_qdisc import ForeignQdisc, Qdisc
+from ..network.wiring import bridge_name, crossing_bridge, mac_address, partitions_of
 from ..profile import Profile
-from ..root_qdisc import ForeignQdisc, Qdisc
-from ..wiring import bridge_name, crossing_bridge, mac_address, partitions_of
 from .moving_delays import Movement, plan_movement
 from .qdisc import Netem
 

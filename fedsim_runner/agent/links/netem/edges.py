@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from ...host import programs
+from ...kernel.root_qdisc import ForeignQdisc, Qdisc, parse_qdiscs, qdisc_commands, read_qdiscs, run_commands
+from ..changes import Failures, Settings
+from ..network.run_namespace import Line, RunNamespace, without_ipv6
+from ..network.wiring import bridge_name, mac_address, partitions_of, site_numbers
 from ..profile import Profile
-from ..protocol import Failures, Settings
-from ..root_qdisc import ForeignQdisc, Qdisc, parse_qdiscs, qdisc_commands, read_qdiscs, run_commands
-from ..run_namespace import Line, RunNamespace, without_ipv6
-from ..wiring import bridge_name, mac_address, partitions_of, site_numbers
 from .edge_ports import CROSSING, Elsewhere, Known, Planned, Port, Ports, edge_end, is_crossing, is_edge, plan_group
 from .kernel_counts import Direction
 from .moving_delays import MovingDelays

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 from fedsim_runner.contract.link import INTERFACE, Link
 
-from .. import kernel_qdiscs, netlink, rtnetlink
-from ..fan_out import give_way, in_each
-from ..kernel_qdiscs import ROOT, QdiscCounters
-from ..run_namespace import RunNamespace
+from ...kernel import kernel_qdiscs, netlink, rtnetlink
+from ...kernel.fan_out import give_way, in_each
+from ...kernel.kernel_qdiscs import ROOT, QdiscCounters
+from ..network.run_namespace import RunNamespace
+from ..network.veth import DOWN, UP
 from ..tally import Passed, Tally
-from ..veth import DOWN, UP
 from .qdisc import LOSES, OF_QUEUE, QUEUE_PARENT
 
 _NONE = (0, 0, 0, 0)

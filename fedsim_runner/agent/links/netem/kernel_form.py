@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from fedsim_runner.contract.gilbert_elliott import GilbertElliott
 
-from .. import netlink, qdisc_changes
+from ...kernel import netlink, qdisc_changes
 
 _HEAD = struct.Struct("=6I")  # latency (that of the attribute counts), limit, loss, gap, duplicate, jitter
 _CORRUPT, _LOSS, _RATE, _RATE64, _LATENCY64 = 4, 5, 6, 8, 10

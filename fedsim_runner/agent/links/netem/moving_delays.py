@@ -21,7 +21,7 @@ from fedsim_runner.contract.link import INTERFACE, Link
 from fedsim_runner.contract.time_scale import REAL_TIME, TimeScale
 
 from ...host.network_container import namespace_number
-from .. import kernel_qdiscs, netlink, netns
+from ...kernel import kernel_qdiscs, netlink, netns
 from ..jitter import Jitter
 from .qdisc import Netem, furthest_us, moved_options
 

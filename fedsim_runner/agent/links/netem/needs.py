@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from ...kernel.root_qdisc import read_qdiscs, run_commands, try_qdisc
 from ..need import Need
-from ..root_qdisc import read_qdiscs, run_commands, try_qdisc
 from .bucket import DISCIPLINES
 from .qdisc import BANDS, POLICER, VERDICTS
 

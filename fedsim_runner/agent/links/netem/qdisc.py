@@ -26,9 +26,9 @@ from fedsim_runner.contract.gilbert_elliott import GilbertElliott
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import FRAME_BYTES, SUPER_PACKET_BYTES, UNLIMITED_BPS, buffer_bytes
 
-from .. import kernel_qdiscs, netlink, qdisc_changes
-from ..kernel_qdiscs import ROOT
-from ..root_qdisc import Qdisc
+from ...kernel import kernel_qdiscs, netlink, qdisc_changes
+from ...kernel.kernel_qdiscs import ROOT
+from ...kernel.root_qdisc import Qdisc
 from . import kernel_form
 from .bucket import Bucket, has_bucket
 from .course_form import CourseForm, is_handle

@@ -13,8 +13,8 @@ from typing import Any
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import buffer_bytes, passes_super_packets
 
+from ..network.wiring import partitions_of
 from ..profile import DeviceLink, Profile
-from ..wiring import partitions_of
 from .crossings import NOWHERE, Crossings
 
 #: Packets in a second that the packet process passes with a 99th percentile of 1 ms, measured on two shared cores that

@@ -16,14 +16,15 @@ from typing import Any, ClassVar
 from fedsim_runner.agent.host import programs
 from fedsim_runner.contract.link import Link
 
-from ..fan_out import in_each
+from ...kernel.fan_out import in_each
+from ...kernel.root_qdisc import Qdisc
+from ..changes import Changed, Changes, Failures, Finish, Settings, Turn
 from ..need import Need
+from ..network.run_namespace import RunNamespace
+from ..network.veth import DOWN, UP
 from ..profile import Profile
-from ..protocol import Changed, Changes, Failures, Finish, LinkBackend, Settings, Turn
-from ..root_qdisc import Qdisc
-from ..run_namespace import RunNamespace
+from ..protocol import LinkBackend
 from ..tally import Passed, Tally
-from ..veth import DOWN, UP
 from .arrivals import PACKETS_PER_S, Arrivals, Group, Senders, Uplink, Uplinks
 from .crossings import Crossings
 from .departures import DEPARTURES, NAME, Departures

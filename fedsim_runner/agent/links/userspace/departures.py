@@ -15,9 +15,9 @@ from typing import Any
 from fedsim_runner.contract.link import Link
 
 from ...host import programs
-from ..protocol import Failures
-from ..run_namespace import RunNamespace
-from ..wiring import VXLAN_PREFIX, bridge_name
+from ..changes import Failures
+from ..network.run_namespace import RunNamespace
+from ..network.wiring import VXLAN_PREFIX, bridge_name
 from .arrivals import Uplinks, kernel_queue_packets
 from .packet_process import PacketProcess
 from .queue_rule import QUEUE_NUMBER, TABLE

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from fedsim_runner.agent.host import programs
 
+from ...kernel.root_qdisc import try_qdisc
 from ..need import Need
-from ..root_qdisc import try_qdisc
 from . import nfqueue
 from .queue_rule import iptables_programs
 

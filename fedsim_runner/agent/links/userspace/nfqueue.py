@@ -149,7 +149,7 @@ class Parser:
     def hop(self, message: bytes) -> bytes | None:
         """The last four bytes of the MAC address of whoever sent the packet on; None: it has none.
 
-        Only of a message that was parsed just now. In a run these are the IPv4 address (wiring.py).
+        Only of a message that was parsed just now. In a run these are the IPv4 address (network/wiring.py).
         """
         at = self._stamps.get(len(message), 0) - _MAC_BYTES
         if at < _FIRST or _attribute_header(message, at) != _MAC_HEADER:

@@ -24,7 +24,8 @@ from typing import Any
 
 from fedsim_runner.contract.link import Link
 
-from .. import netns, scheduling
+from ...kernel import netns
+from ...processes import scheduling
 from . import nfqueue
 from .counting import Counting
 from .device_queue import Queue
@@ -40,7 +41,7 @@ class Orders:
 
     Args:
         held: what they set and change.
-        priority: how this process is scheduled (scheduling.py).
+        priority: how this process is scheduled (processes/scheduling.py).
     """
 
     def __init__(self, held: Holdings, priority: str) -> None:

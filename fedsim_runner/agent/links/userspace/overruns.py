@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..fan_out import in_each
+from ...kernel.fan_out import in_each
 from .queue_rule import QUEUE_NUMBER
 
 _TABLE = Path("/proc/thread-self/net/netfilter/nfnetlink_queue")

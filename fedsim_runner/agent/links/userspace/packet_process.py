@@ -13,7 +13,7 @@ from typing import Any
 
 from fedsim_runner.contract.process_state import is_stopped
 
-from ..command_channel import CommandChannel
+from ...processes.command_channel import CommandChannel
 
 _NAME = "the packet process"
 _END_TIMEOUT_S = 30.0

@@ -30,8 +30,8 @@ from collections.abc import Iterable
 
 from fedsim_runner.contract.queue_size import FRAME_BYTES
 
-from .. import scheduling
-from ..commands import Commands
+from ...processes import scheduling
+from ...processes.commands import Commands
 from . import nfqueue
 from .arrivals import OFFLINE
 from .device_queue import Queue
@@ -65,7 +65,7 @@ class Packets:
 
     Args:
         commands: the channels on which they come; those of the first one that has some are carried out before others.
-        priority: how this process is scheduled (scheduling.py).
+        priority: how this process is scheduled (processes/scheduling.py).
     """
 
     def __init__(self, commands: Iterable[Commands] = (), priority: str = scheduling.NICE) -> None:

@@ -16,9 +16,9 @@ from typing import Any, ClassVar
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.queue_size import SUPER_PACKET_S, UNLIMITED_BPS, buffer_bytes
 
-from .. import netlink, qdisc_changes, tbf_form
-from ..kernel_qdiscs import ROOT
-from ..root_qdisc import Qdisc
+from ...kernel import netlink, qdisc_changes, tbf_form
+from ...kernel.kernel_qdiscs import ROOT
+from ...kernel.root_qdisc import Qdisc
 
 #: A connection that looks for its rate sends twice as much for a while.
 TIMES_THE_RATE = 4

@@ -8,7 +8,7 @@ from typing import Any
 
 from fedsim_runner.contract.link import Link
 
-from ..protocol import Changes, Settings
+from ..changes import Changes, Settings
 from .arrivals import Arrivals, Group, Senders, Uplink, link_data
 from .process_commands import settings_of
 

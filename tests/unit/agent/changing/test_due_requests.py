@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from fedsim_runner.agent.changing.due_requests import DueParts, DueRequests, Part, decode, encode
-from fedsim_runner.agent.links.netlink import Form, Request
+from fedsim_runner.agent.kernel.netlink import Form, Request
 
 FORM = Form(36, 0x100, bytes(4), b"tail")
 

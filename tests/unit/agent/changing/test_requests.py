@@ -13,8 +13,8 @@ import pytest
 from fedsim_runner.agent.changing.due_requests import Part, encode
 from fedsim_runner.agent.changing.process import obey
 from fedsim_runner.agent.changing.requests import RUN, Requests
-from fedsim_runner.agent.links import netlink, netns
-from fedsim_runner.agent.links.netlink import Form, Request
+from fedsim_runner.agent.kernel import netlink, netns
+from fedsim_runner.agent.kernel.netlink import Form, Request
 
 GOOD, BAD = (Form(36, 0, bytes(4), tail) for tail in (b"good", b"bad"))
 

@@ -22,10 +22,11 @@ import pytest
 
 from fedsim_runner.agent.changing import changer
 from fedsim_runner.agent.host import programs
-from fedsim_runner.agent.links import bridging, kernel_qdiscs, netlink, netns, qdisc_changes, routing, rtnetlink
+from fedsim_runner.agent.kernel import bridging, kernel_qdiscs, netlink, netns, qdisc_changes, rtnetlink
 from fedsim_runner.agent.links.netem import kernel_form, qdisc
+from fedsim_runner.agent.links.network import routing
+from fedsim_runner.agent.links.network.ways import Ways
 from fedsim_runner.agent.links.userspace import rule_set
-from fedsim_runner.agent.links.ways import Ways
 
 from . import fake_tc
 from .changes_here import ChangesHere

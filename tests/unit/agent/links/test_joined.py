@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from fedsim_runner.agent.links.joined import Joined
+from fedsim_runner.agent.links.network.wiring import plan_wires
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
-from fedsim_runner.agent.links.wiring import plan_wires
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.topology import Edge, Topology
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from fedsim_runner.agent.links import kernel_qdiscs
-from fedsim_runner.agent.links.kernel_qdiscs import ROOT, QdiscCounters
+from fedsim_runner.agent.kernel import kernel_qdiscs
+from fedsim_runner.agent.kernel.kernel_qdiscs import ROOT, QdiscCounters
 from fedsim_runner.agent.links.netem.kernel_counts import Direction, KernelCounts
 from fedsim_runner.agent.links.netem.qdisc import QUEUE_PARENT
-from fedsim_runner.agent.links.run_namespace import RunNamespace
+from fedsim_runner.agent.links.network.run_namespace import RunNamespace
 from fedsim_runner.agent.links.tally import Passed, RateWatch, Tally
 from fedsim_runner.agent.links.userspace import overruns
 from fedsim_runner.contract.link import Link

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from fedsim_runner.agent.links.deviation import Deviation
+from fedsim_runner.agent.links.in_force.live_changes import LiveChange
 from fedsim_runner.agent.links.link_errors import LinkError
-from fedsim_runner.agent.links.live_changes import LiveChange
-from fedsim_runner.agent.links.results import Result
+from fedsim_runner.agent.links.shaping.results import Result
 from fedsim_runner.agent.run_settings import RunSettings, read_run_settings
 from fedsim_runner.agent.timeline import timeline
 from fedsim_runner.agent.timeline.devices import DeviceError

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from fedsim_runner.agent.links.results import Result
+from fedsim_runner.agent.links.shaping.results import Result
 from fedsim_runner.agent.traces import player
 from fedsim_runner.agent.traces.player import BATCH_S, Player
 from fedsim_runner.contract import events

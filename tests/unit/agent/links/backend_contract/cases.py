@@ -10,7 +10,7 @@ import pytest
 
 from fedsim_runner.agent.links import backends
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
-from fedsim_runner.agent.links.results import Result
+from fedsim_runner.agent.links.shaping.results import Result
 from fedsim_runner.contract.gilbert_elliott import GilbertElliott
 from fedsim_runner.contract.link import Link, Queue
 

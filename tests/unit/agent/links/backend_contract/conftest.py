@@ -11,10 +11,10 @@ import pytest
 
 from fedsim_runner.agent import links
 from fedsim_runner.agent.links import backends
+from fedsim_runner.agent.links.network.run_namespace import RunNamespace
 from fedsim_runner.agent.links.profile import Profile
 from fedsim_runner.agent.links.protocol import LinkBackend
-from fedsim_runner.agent.links.run_namespace import RunNamespace
-from fedsim_runner.agent.links.shaper import Shaper
+from fedsim_runner.agent.links.shaping.shaper import Shaper
 from fedsim_runner.agent.links.userspace import backend as userspace
 from fedsim_runner.agent.links.userspace import nfqueue
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fedsim_runner.agent.links.scheduling import NICE
 from fedsim_runner.agent.links.userspace.holdings import Holdings
 from fedsim_runner.agent.links.userspace.orders import Orders
+from fedsim_runner.agent.processes.scheduling import NICE
 
 
 class PacketsHere:

@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable
 
 from fedsim_runner.agent.links import backends
+from fedsim_runner.agent.links.network.veth import UP
+from fedsim_runner.agent.links.network.wiring import end_name
 from fedsim_runner.agent.links.profile import Profile
 from fedsim_runner.agent.links.protocol import LinkBackend
-from fedsim_runner.agent.links.shaper import Shaper
+from fedsim_runner.agent.links.shaping.shaper import Shaper
 from fedsim_runner.agent.links.userspace import backend as userspace
 from fedsim_runner.agent.links.userspace.backend import RULE
-from fedsim_runner.agent.links.veth import UP
-from fedsim_runner.agent.links.wiring import end_name
 from fedsim_runner.contract.link import INTERFACE
 
 from ..fake_kernel import NETWORK, FakeKernel

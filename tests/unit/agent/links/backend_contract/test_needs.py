@@ -31,7 +31,7 @@ def test_nothing_outside_its_folder_names_it(name: str, repository: Path) -> Non
     package = repository / "fedsim_runner"
     folders = {package / "agent" / "links" / other for other in backends.names()}
     # What reads the kernel's own qdiscs knows their kinds, one of which has the name of a back end.
-    kinds = package / "agent" / "links" / "kernel_qdiscs.py"
+    kinds = package / "agent" / "kernel" / "kernel_qdiscs.py"
     others = [path for path in package.rglob("*.py") if path != kinds and not folders & set(path.parents)]
     assert [path for path in others if re.search(rf"\b{name}\b", path.read_text(encoding="utf-8"))] == []
 

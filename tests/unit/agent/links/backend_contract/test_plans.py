@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from fedsim_runner.agent.links.deviation import Deviation
+from fedsim_runner.agent.links.network.run_namespace import RunNamespace
+from fedsim_runner.agent.links.network.veth import DOWN, UP, Veths
+from fedsim_runner.agent.links.network.wiring import plan_wires
 from fedsim_runner.agent.links.profile import Profile
 from fedsim_runner.agent.links.protocol import LinkBackend
-from fedsim_runner.agent.links.run_namespace import RunNamespace
-from fedsim_runner.agent.links.shaper import Shaper
-from fedsim_runner.agent.links.veth import DOWN, UP, Veths
-from fedsim_runner.agent.links.wiring import plan_wires
+from fedsim_runner.agent.links.shaping.shaper import Shaper
 from fedsim_runner.contract.link import Link, Links, Queue
 
 from ..fake_kernel import FakeKernel

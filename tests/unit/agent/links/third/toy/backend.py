@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
+from fedsim_runner.agent.kernel.root_qdisc import Qdisc, try_qdisc
+from fedsim_runner.agent.links.changes import Failures, Settings
 from fedsim_runner.agent.links.need import Need
+from fedsim_runner.agent.links.network.veth import DOWN, UP
 from fedsim_runner.agent.links.profile import Profile
-from fedsim_runner.agent.links.protocol import Failures, LinkBackend, Settings
-from fedsim_runner.agent.links.root_qdisc import Qdisc, try_qdisc
-from fedsim_runner.agent.links.veth import DOWN, UP
+from fedsim_runner.agent.links.protocol import LinkBackend
 from fedsim_runner.contract.link import Link
 
 TOY = Need("toy", "toy", "rate, delay, jitter and loss", "sch_toy", partial(try_qdisc, "toy", "limit", "10"))

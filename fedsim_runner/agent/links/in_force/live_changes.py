@@ -7,15 +7,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from threading import RLock
 
-from ..host import programs
-from .fan_out import hurry
-from .link_errors import LinkError
-from .profile import Profile
-from .protocol import Changed, wait_until
+from ...host import programs
+from ...kernel.fan_out import hurry
+from ..changes import Changed, wait_until
+from ..link_errors import LinkError
+from ..profile import Profile
+from ..shaping.results import Change, Result
+from ..shaping.shaper import Shaper
 from .restoring import Restorer
-from .results import Change, Result
 from .shaped_devices import ShapedDevices
-from .shaper import Shaper
 
 
 @dataclass(frozen=True)

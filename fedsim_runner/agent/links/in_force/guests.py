@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..host import programs
-from .link_errors import LinkError
-from .profile import DeviceLink
-from .shaper import Shaper
+from ...host import programs
+from ..link_errors import LinkError
+from ..profile import DeviceLink
+from ..shaping.shaper import Shaper
 
 
 class Guests:

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ..host import programs
-from . import bridging, kernel_qdiscs, netns, rtnetlink
-from .bridging import End
-from .protocol import Failures
+from ...host import programs
+from ...kernel import bridging, kernel_qdiscs, netns, rtnetlink
+from ...kernel.bridging import End
+from ..changes import Failures
 from .wiring import first_bridge, is_further, upper_bridge
 
 _SET = ["link", "set", "dev"]

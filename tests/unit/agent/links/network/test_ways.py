@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from fedsim_runner.agent.links.network.ways import Ways, neighbours_of, plan_ways
+from fedsim_runner.agent.links.network.wiring import mac_address, plan_wires
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
-from fedsim_runner.agent.links.ways import Ways, neighbours_of, plan_ways
-from fedsim_runner.agent.links.wiring import mac_address, plan_wires
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.topology import Edge, Topology
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from fedsim_runner.contract.agent_calls import LinkAnswer
 
-from .protocol import Changed, Changes
-from .root_qdisc import Qdisc
+from ...kernel.root_qdisc import Qdisc
+from ..changes import Changed, Changes
 
 
 @dataclass

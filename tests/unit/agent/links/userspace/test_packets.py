@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from fedsim_runner.agent.links import netns
-from fedsim_runner.agent.links.commands import Commands
+from fedsim_runner.agent.kernel import netns
 from fedsim_runner.agent.links.userspace import nfqueue, orders, packets
 from fedsim_runner.agent.links.userspace.arrivals import Senders
 from fedsim_runner.agent.links.userspace.packets import Packets
+from fedsim_runner.agent.processes.commands import Commands
 from fedsim_runner.contract.link import Link
 
 from .test_nfqueue import message

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fedsim_runner.agent.links import kernel_qdiscs, netlink, netns
+from fedsim_runner.agent.kernel import kernel_qdiscs, netlink, netns
 from fedsim_runner.agent.links.netem import moving_delays
 from fedsim_runner.agent.links.netem.moving_delays import MovingDelays, describe_movement, plan_movement
 from fedsim_runner.agent.links.netem.qdisc import Netem, moved_options

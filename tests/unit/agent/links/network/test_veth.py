@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from fedsim_runner.agent.links import kernel_qdiscs, netlink, veth
-from fedsim_runner.agent.links.run_namespace import RunNamespace
+from fedsim_runner.agent.kernel import kernel_qdiscs, netlink
+from fedsim_runner.agent.links.network import veth
+from fedsim_runner.agent.links.network.run_namespace import RunNamespace
 
 _LATENCY, _SEED = 10, 14  # attributes of a netem
 

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 
 from fedsim_runner.contract.link import INTERFACE
 
-from ..changing.changer import Changer
-from ..changing.due_requests import Part
-from ..changing.requests import RUN
-from ..host import programs
-from . import netlink, netns, qdisc_changes, rtnetlink
-from .fan_out import give_way
-from .protocol import Changed, Changes, Failures, Finish, Turn, with_made_later
-from .root_qdisc import Qdisc, parse_qdiscs, qdisc_commands, read_qdiscs, run_commands
-from .run_namespace import RunNamespace
-from .veth import DOWN, PORT, UP
-from .wiring import Wire
+from ...changing.changer import Changer
+from ...changing.due_requests import Part
+from ...changing.requests import RUN
+from ...host import programs
+from ...kernel import netlink, netns, qdisc_changes, rtnetlink
+from ...kernel.fan_out import give_way
+from ...kernel.root_qdisc import Qdisc, parse_qdiscs, qdisc_commands, read_qdiscs, run_commands
+from ..changes import Changed, Changes, Failures, Finish, Turn, with_made_later
+from ..network.run_namespace import RunNamespace
+from ..network.veth import DOWN, PORT, UP
+from ..network.wiring import Wire
 
 #: The settings that can be changed so.
 ITEMS = frozenset({UP, DOWN, PORT})

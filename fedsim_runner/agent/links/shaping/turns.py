@@ -7,7 +7,7 @@ import itertools
 import threading
 from collections.abc import Iterator, Mapping
 
-from .protocol import Changes, Turn
+from ..changes import Changes, Turn
 
 
 class Turns:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from fedsim_runner.contract import events
 
-from ..host import programs
+from ...host import programs
+from ..shaping.shaper import Shaper
 from .shaped_devices import ShapedDevices
-from .shaper import Shaper
 
 # At least so many devices are looked at together, and at most so many times: each time, the ends of all are read.
 _LOOKED_AT_ONCE = 16

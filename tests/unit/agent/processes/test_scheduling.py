@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fedsim_runner.agent.links import scheduling
-from fedsim_runner.agent.links.scheduling import NICE, REAL_TIME, WEIGHT, Rest, gain_priority
+from fedsim_runner.agent.processes import scheduling
+from fedsim_runner.agent.processes.scheduling import NICE, REAL_TIME, WEIGHT, Rest, gain_priority
 from fedsim_runner.agent.timeline import priority
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fedsim_runner.agent.links import backends, kernel_qdiscs
+from fedsim_runner.agent.kernel import kernel_qdiscs
+from fedsim_runner.agent.links import backends
 from fedsim_runner.agent.links.netem.course_form import CourseForm, is_handle, lacking
 from fedsim_runner.agent.links.netem.qdisc import Netem
 from fedsim_runner.contract.gilbert_elliott import GilbertElliott

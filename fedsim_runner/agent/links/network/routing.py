@@ -11,7 +11,7 @@ import socket
 import struct
 from collections.abc import Mapping
 
-from . import netlink
+from ...kernel import netlink
 from .ways import Ways
 
 _ROUTE = struct.Struct("=BBBBBBBBI")  # family, prefix lengths, tos, table, protocol, scope, type, flags; a rule's, too

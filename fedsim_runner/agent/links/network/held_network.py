@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..host.network_container import Namespace, NetworkContainer
-from .link_errors import NoNetworkError
+from ...host.network_container import Namespace, NetworkContainer
+from ..link_errors import NoNetworkError
 from .run_namespace import RunNamespace
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from fedsim_runner.agent.links import wiring
+from fedsim_runner.agent.links.network import wiring
+from fedsim_runner.agent.links.network.wiring import MOST_DEVICES, PORTS_PER_BRIDGE, plan_wires, upper_bridge
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
-from fedsim_runner.agent.links.wiring import MOST_DEVICES, PORTS_PER_BRIDGE, plan_wires, upper_bridge
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.topology import Edge, Topology
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from fedsim_runner.contract.lab_network import MTU
 
-from .profile import DeviceLink, Profile
+from ..profile import DeviceLink, Profile
 from .ways import Ways, neighbours_of, plan_ways
 
 #: Devices and edges at a bridge. A Linux bridge has 1023 ports; the rest are for those that lead to other bridges.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 
-from ..host.network_container import namespace_number
-from . import netns
-from .held_namespaces import HeldNamespaces
+from ...host.network_container import namespace_number
+from ...kernel import netns
+from ...kernel.held_namespaces import HeldNamespaces
 
 
 class ShapedDevices:

@@ -7,17 +7,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from ..changing.changer import Changer
-from ..changing.requests import RUN
+from ...changing.changer import Changer
+from ...changing.requests import RUN
+from ..changes import Changed, Changes, Failures, Finish, Settings
+from ..network.run_namespace import RunNamespace
+from ..network.veth import Veths
+from ..network.wiring import plan_wires
+from ..profile import DeviceLink, Profile
+from ..protocol import LinkBackend
+from ..tally import Passed, Tally
 from .in_place import ITEMS, change_ends
-from .profile import DeviceLink, Profile
-from .protocol import Changed, Changes, Failures, Finish, LinkBackend, Settings
 from .results import Change, Result, Seen, describe, difference, judge_change, same
-from .run_namespace import RunNamespace
-from .tally import Passed, Tally
 from .turns import Turns
-from .veth import Veths
-from .wiring import plan_wires
 
 
 class _Part(Protocol):

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from fedsim_runner.contract.link import INTERFACE
 
-from ..host import programs
-from . import kernel_qdiscs, routing, rtnetlink
-from .fan_out import in_each
-from .protocol import Failures, Settings
-from .root_qdisc import ForeignQdisc, Qdisc, parse_qdiscs, qdisc_commands, read_qdiscs, run_commands
+from ...host import programs
+from ...kernel import kernel_qdiscs, rtnetlink
+from ...kernel.fan_out import in_each
+from ...kernel.root_qdisc import ForeignQdisc, Qdisc, parse_qdiscs, qdisc_commands, read_qdiscs, run_commands
+from ..changes import Failures, Settings
+from . import routing
 from .run_namespace import Line, RunNamespace, without_ipv6
 from .ways import Ways
 from .wiring import Interface, Neighbours, Wire

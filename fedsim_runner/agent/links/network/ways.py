@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from .profile import Profile
+from ..profile import Profile
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from fedsim_runner.agent.links.netem.edges import EDGES, KNOWN, KernelEdges, Known, Ports
 from fedsim_runner.agent.links.netem.moving_delays import MovingDelays
 from fedsim_runner.agent.links.netem.qdisc import Netem
+from fedsim_runner.agent.links.network.wiring import plan_wires
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
-from fedsim_runner.agent.links.wiring import plan_wires
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.topology import Edge, Topology
 

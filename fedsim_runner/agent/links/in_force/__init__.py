@@ -1,0 +1,1 @@
+"""Links that are in force: which they are, changing them while packets pass, and restoring them."""

@@ -1,0 +1,1 @@
+"""Bringing links to what they should be: comparing, changing, reading back."""
