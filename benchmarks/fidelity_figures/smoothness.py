@@ -61,7 +61,7 @@ class Smoothness:
         cpus: of each device.
         step_s: processor time of a step.
         devices: how many there are at once.
-        limit: what was in force.
+        limit: what was in force, but for the share by which periods differ.
         deviation: the largest of all devices' standard deviations, as a share of the time asked for.
         error: the mean of a device's steps against the time asked for, of the device for which it is largest.
     """
@@ -95,7 +95,8 @@ def measure(image: str, cpus: float, step_s: float, devices: int, steps: int) ->
     client, limit = docker.from_env(timeout=120), limit_to(cpus)
     with preferred(client.info()) as parent, _containers(client, image, step_s, steps, devices, parent) as containers:
         for container in containers:
-            container.update(cpu_period=limit.period_us, cpu_quota=limit.quota_us)
+            own = limit_to(cpus, device=container.id)
+            container.update(cpu_period=own.period_us, cpu_quota=own.quota_us)
         for container in containers:
             container.kill("SIGUSR1")
         found = [_times(container) for container in containers]

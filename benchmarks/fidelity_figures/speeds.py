@@ -18,8 +18,8 @@ from fedsim_runner.testbed.docker.calibration.timed_container import time_steps
 from .smoothness import preferred
 
 COLUMNS = ("type", "reference", "cpus", "asked", "got", "error", "steps")
-# At least three steps are timed, however long they take.
-SECONDS = 20.0
+SECONDS = 30.0
+LEAST_STEPS = 3  # however long they take
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def measure(engine: str, types: Sequence[str]) -> list[Measured]:
 
         def measured(name: str) -> Measured:
             share = calibration.share(asked[name])
-            timing = time_steps(client, calibration.image, reference, share.threads, share.cpus, SECONDS, parent)
+            timing = time_steps(client, calibration.image, reference, share.threads, share.cpus, SECONDS, parent, LEAST_STEPS)
             return Measured(name, reference.name, share.cpus, asked[name], timing.wall_s, timing.steps)
 
         return list(pool.map(measured, asked))

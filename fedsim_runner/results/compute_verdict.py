@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ..contract.cpu_limit import limit_to
+from ..contract.cpu_limit import PERIOD_SPREAD, limit_to
 from ..contract.link_verdict import OUT, UNDETERMINED, WITHIN, Estimate, Verdict, judge_value
 
 #: So much of a time is tolerated.
@@ -124,7 +124,8 @@ def grain(cpus: float, threads: int, work: Work, factor: float = 1.0) -> float:
 
 def period_s(cpus: float, threads: int, factor: float = 1.0) -> float:
     """Return to which device seconds one span of a device's work is known: to a period, if it is held to its limit."""
-    return factor * (GRAIN_S + (limit_to(cpus, factor).period_us / 1e6 if cpus < threads else 0.0))
+    longest_s = (1 + PERIOD_SPREAD) * limit_to(cpus, factor).period_us / 1e6
+    return factor * (GRAIN_S + (longest_s if cpus < threads else 0.0))
 
 
 def judge_alike(error: float, margin: float) -> Verdict:

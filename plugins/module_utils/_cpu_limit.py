@@ -21,12 +21,14 @@ LET_UPDATE_THROUGH = (
 )
 
 
-def build_cpu_limit(cpus: float, dropped: Collection[str] = (), time_factor: float = 1.0) -> dict[str, int]:
+def build_cpu_limit(
+    cpus: float, dropped: Collection[str] = (), time_factor: float = 1.0, device: str | None = None
+) -> dict[str, int]:
     """The CPU options of a running device; ``dropped`` are options that the kernel cannot hold.
 
-    ``time_factor``: device seconds in a wall second.
+    ``time_factor``: device seconds in a wall second; ``device``: its name.
     """
-    limit = limit_to(cpus, time_factor)
+    limit = limit_to(cpus, time_factor, device)
     options = {"CpuPeriod": limit.period_us, "CpuQuota": limit.quota_us, "CpuShares": CPU_SHARES}
     return {option: value for option, value in options.items() if option not in dropped}
 

@@ -229,7 +229,7 @@ class Provisioner:
         want = None if device is None else self._build_container(device)
         cpu_limit = None
         if device is not None:
-            cpu_limit = build_cpu_limit(device["cpus"], self.settings.dropped, self.time_factor)
+            cpu_limit = build_cpu_limit(device["cpus"], self.settings.dropped, self.time_factor, name)
         inspected = None
         if have is not None and want is not None and have["State"] in ("running", "created"):
             inspected = self.client.inspect_container(have["Id"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fedsim_runner.catalog.engines import engine_facts
+from fedsim_runner.contract.cpu_limit import limit_to
 
 from .conftest import Lab, device, load_utils, make_state
 
@@ -33,6 +34,12 @@ def read_cpu_limit(container: object) -> tuple[int, int]:
     quota = cgroup_value(container, "cpu", "cpu.cfs_quota_us", "cpu.max").split()[0]
     period = cgroup_value(container, "cpu", "cpu.cfs_period_us", "cpu.max").split()[-1]
     return int(quota), int(period)
+
+
+def limited(name: str, cpus: float) -> tuple[int, int]:
+    """A device's quota and period as they are to be, in microseconds."""
+    limit = limit_to(cpus, device=name)
+    return limit.quota_us, limit.period_us
 
 
 def test_apply_again_change_absent_twice(lab: Lab) -> None:
@@ -109,25 +116,25 @@ def test_a_cpu_limit_alone_is_restored_while_the_device_runs(up: Lab, before: di
     assert len(changed.items("pi-1")) == len(before)
     after = up.container("pi-1")
     assert (after.id, after.attrs["State"]["Pid"]) == (container.id, container.attrs["State"]["Pid"])
-    assert read_cpu_limit(after) == (2_000, 20_000)
+    assert read_cpu_limit(after) == limited("pi-1", 0.1)
     assert not up.call("fedsim_devices").changed
 
 
 def test_a_restarted_device_has_its_cpu_limit(up: Lab) -> None:
     up.container("pi-1").restart(timeout=0)
-    assert read_cpu_limit(up.container("pi-1")) == (2_000, 20_000)
+    assert read_cpu_limit(up.container("pi-1")) == limited("pi-1", 0.1)
     assert not up.call("fedsim_devices").changed
 
 
-@pytest.mark.parametrize(("cpus", "limit"), [(0.25, (5_000, 20_000)), (0.001, (1_000, 1_000_000))])
-def test_cpu_limits_are_in_force_and_the_others_stay(lab: Lab, cpus: float, limit: tuple[int, int]) -> None:
+@pytest.mark.parametrize("cpus", [0.25, 0.001])
+def test_cpu_limits_are_in_force_and_the_others_stay(lab: Lab, cpus: float) -> None:
     make_state(lab)
     lab.call("fedsim_network")
     lab.content["devices"][1].update(cpus=cpus, memory_bytes=40 * 1024**2, pids=20, write_bps=1024**2)
     lab.write()
     lab.call("fedsim_devices")
     container = lab.container("pi-1")
-    assert read_cpu_limit(container) == limit
+    assert read_cpu_limit(container) == limited("pi-1", cpus)
     # The Engine's update call must not take these away.
     assert cgroup_value(container, "memory", "memory.limit_in_bytes", "memory.max") == str(40 * 1024**2)
     assert cgroup_value(container, "pids", "pids.max", "pids.max") == "20"

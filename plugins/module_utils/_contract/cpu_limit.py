@@ -6,6 +6,7 @@ The Engine gets it after a device's start, and the agent writes it back after a 
 from __future__ import annotations
 
 import math
+import zlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +22,10 @@ LEAST_CPUS: Final = LEAST_QUOTA_US / LONGEST_PERIOD_US
 #: short periods do no harm. `python -m benchmarks.fidelity smoothness` measures it.
 SHORTEST_PERIOD_US: Final = 20_000
 USUAL_PERIOD_US: Final = 100_000
+#: Periods of devices differ by up to this share. Devices with equal periods keep step: each runs at the same time
+#: before or after the same others in all of them. The processor time of a step then differed more between equal
+#: devices, by as much for as long as they ran (docs/fidelity.md has the figures).
+PERIOD_SPREAD: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -36,15 +41,17 @@ class CpuLimit:
         return self.period_us > USUAL_PERIOD_US
 
 
-def limit_to(cpus: float, time_factor: float = 1.0) -> CpuLimit:
+def limit_to(cpus: float, time_factor: float = 1.0, device: str | None = None) -> CpuLimit:
     """Return the limit for a number of cores, from ``LEAST_CPUS`` on: periods of 20 ms from 0.05 cores on, and below
-    that the shortest in which the smallest quota is what was asked for.
+    that the shortest in which the smallest quota is what was asked for; of a named device longer by its share of
+    ``PERIOD_SPREAD``.
 
     In a dilated run, with ``time_factor`` device seconds in a wall second, these are the device's cores and its time:
     the period by the clock is as much longer, and the quota the same at any factor. With smaller quotas what a device
     has in the processor's caches would be lost to others more often, and its steps take more processor time.
     """
     # Rounded first: 1000 / 0.001 must not become 1,000,001 by a rounding error.
-    own = math.ceil(round(max(LEAST_QUOTA_US * time_factor / cpus, SHORTEST_PERIOD_US), 3))
+    spread = 1.0 if device is None else 1 + PERIOD_SPREAD * zlib.crc32(device.encode()) / 0xFFFFFFFF
+    own = math.ceil(round(max(LEAST_QUOTA_US * time_factor / cpus, SHORTEST_PERIOD_US) * spread, 3))
     period = min(math.ceil(round(own / time_factor, 3)), LONGEST_PERIOD_US)
     return CpuLimit(max(round(cpus * period), LEAST_QUOTA_US), period)

@@ -8,6 +8,7 @@ from fedsim_runner.contract.cpu_limit import (
     LEAST_CPUS,
     LEAST_QUOTA_US,
     LONGEST_PERIOD_US,
+    PERIOD_SPREAD,
     SHORTEST_PERIOD_US,
     CpuLimit,
     limit_to,
@@ -40,6 +41,19 @@ def test_each_limit_is_accepted_and_is_what_was_asked_for() -> None:
         assert limit.quota_us >= LEAST_QUOTA_US, cpus
         assert SHORTEST_PERIOD_US <= limit.period_us <= LONGEST_PERIOD_US, cpus
         assert limit.quota_us / limit.period_us == pytest.approx(cpus, rel=1e-3)
+
+
+def test_devices_have_periods_of_their_own_and_the_same_cores() -> None:
+    names = [f"client-{number}" for number in range(1, 41)]
+    for cpus in CPUS:
+        shortest, limits = limit_to(cpus), [limit_to(cpus, device=name) for name in names]
+        for limit in limits:
+            assert shortest.period_us <= limit.period_us <= min(
+                (1 + PERIOD_SPREAD) * shortest.period_us + 1, LONGEST_PERIOD_US
+            )
+            assert limit.quota_us >= LEAST_QUOTA_US
+            assert limit.quota_us / limit.period_us == pytest.approx(cpus, rel=1e-3)
+        assert len({limit.period_us for limit in limits}) > 30 or cpus < LEAST_CPUS * (1 + PERIOD_SPREAD)
 
 
 @pytest.mark.parametrize("factor", [0.01, 0.25, 0.5, 3.0])

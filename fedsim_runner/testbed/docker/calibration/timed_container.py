@@ -23,7 +23,7 @@ from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.names import LABEL_CALIBRATION
 
 READY_WITHIN_S = 60.0
-LEAST_STEPS = 3
+LEAST_STEPS = 2
 POLL_S = 0.05
 SHOWN = 300
 ENDED_BY_ALARM = 128 + signal.SIGALRM
@@ -67,7 +67,7 @@ def time_steps(
         with _running(client, image, command, threads, parent) as container:
             _wait(container, timing_program.READY, READY_WITHIN_S, stop)
             if cpus is not None:
-                limit = limit_to(cpus)
+                limit = limit_to(cpus, device=container.id)
                 container.update(cpu_period=limit.period_us, cpu_quota=limit.quota_us)
             container.kill("SIGUSR1")
             found = json.loads(_wait(container, "{", timing_program.GIVE_UP_S, stop))
