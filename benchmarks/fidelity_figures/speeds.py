@@ -60,7 +60,8 @@ def measure(engine: str, types: Sequence[str]) -> list[Measured]:
 
         def measured(name: str) -> Measured:
             share = calibration.share(asked[name])
-            timing = time_steps(client, calibration.image, reference, share.threads, share.cpus, SECONDS, parent, LEAST_STEPS)
+            of = (calibration.image, reference, share.threads, share.cpus)
+            timing = time_steps(client, *of, SECONDS, parent, LEAST_STEPS)
             return Measured(name, reference.name, share.cpus, asked[name], timing.wall_s, timing.steps)
 
         return list(pool.map(measured, asked))

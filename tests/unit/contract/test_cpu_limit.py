@@ -48,8 +48,10 @@ def test_devices_have_periods_of_their_own_and_the_same_cores() -> None:
     for cpus in CPUS:
         shortest, limits = limit_to(cpus), [limit_to(cpus, device=name) for name in names]
         for limit in limits:
-            assert shortest.period_us <= limit.period_us <= min(
-                (1 + PERIOD_SPREAD) * shortest.period_us + 1, LONGEST_PERIOD_US
+            assert (
+                shortest.period_us
+                <= limit.period_us
+                <= min((1 + PERIOD_SPREAD) * shortest.period_us + 1, LONGEST_PERIOD_US)
             )
             assert limit.quota_us >= LEAST_QUOTA_US
             assert limit.quota_us / limit.period_us == pytest.approx(cpus, rel=1e-3)
