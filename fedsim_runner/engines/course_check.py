@@ -22,6 +22,7 @@ from ..spec.testbed_keys import common_config, participant_config
 from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import SpecError, SpecErrors
 from .engine_values import Course, Participant, Refusal, SplitData
+from .federatedscope.contrib_packages import lacking_in_images
 from .federatedscope.own_data_sets import download_notes, known_facts, not_in_images, not_loadable, unknown_sets
 from .initial_model import initial_shapes
 from .participant_files import override
@@ -118,6 +119,10 @@ def refuse_unsupported(plan: Plan, builds_images: bool = True) -> tuple[str, ...
     if not document.errors:  # a value of the wrong type would only be misread
         for engine in engines:
             _report(engine.check_course(course), course, plan.experiment, document)
+        if builds_images:
+            dockerfiles = {one.type.dockerfile for one in plan.experiment.devices}
+            found = lacking_in_images(course, plan.experiment.requirements, dockerfiles)
+            _report(found, course, plan.experiment, document)
     _report_ignored(plan.experiment, document)
     if document.errors:
         errors = SpecErrors(document.errors)

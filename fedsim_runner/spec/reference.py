@@ -176,8 +176,9 @@ _PACKAGES = """\
 <a id="requirements"></a>
 
 Code of your own belongs into the `contrib` folders of a checkout that `source` names. Each of its modules is found,
-whatever another one lacks; the log names those that cannot be imported and why. What it needs besides FederatedScope's
-own dependencies is listed in `requirements`: pip resolves the list once on the control node, with this user's own
+whatever another one lacks; the log names those that cannot be imported and why. A name whose module imports a package
+that the images do not have is refused before anything is built. What it needs besides FederatedScope's own
+dependencies is listed in `requirements`: pip resolves the list once on the control node, with this user's own
 configuration and within the versions that the image has (`dockerfiles/torch`), and the wheels go into the image of the
 engine. Another list, or another version in it, makes another image. Without Docker nothing is installed: the
 interpreter must have them.

@@ -59,7 +59,7 @@ class _Kind:
 
 
 # auxiliaries/*_builder.py, monitors/metric_calculator.py and what contrib/ of v0.3.0 adds.
-_KINDS = (
+KINDS = (
     _Kind(
         "model.type",
         ("lr", "mlp", "convnet2", "convnet5", "vgg11", "lstm", "quadratic"),
@@ -110,7 +110,7 @@ _KINDS = (
 
 def names(tree: Tree, course: Course) -> Iterator[Refusal]:
     """Names that neither FederatedScope nor the code that its source adds to it has."""
-    for kind in _KINDS:
+    for kind in KINDS:
         for given in tree.names(kind.key):
             name = given.lower() if kind.lower else given
             if name in (*kind.offered, *kind.others) or any(part in name for part in kind.families):

@@ -67,6 +67,7 @@ PARTS: dict[str, tuple[Place, ...]] = {
     "the accounts of updates": update_accounts.PLACES,
     "models in messages": models.PLACES,
 }
+HOW_TO_ADD = "name missing packages in federatedscope.requirements; without Docker, install them for this interpreter"
 # For how long after its end a client still answers messages.
 FAREWELL_S = 2.0
 
@@ -258,7 +259,8 @@ def _runner(tree: Any) -> Any:
 def _left_out() -> str:
     """The end of a message about something that FederatedScope does not find."""
     modules = contrib_import.describe_left_out()
-    return f"; left out, as it cannot be imported here: {modules}" if modules else ""
+    hint = f"; {HOW_TO_ADD}" if "ModuleNotFoundError" in modules else ""
+    return f"; left out, as it cannot be imported here: {modules}{hint}" if modules else ""
 
 
 def _server(

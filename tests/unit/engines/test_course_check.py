@@ -206,6 +206,26 @@ def test_requirements_fit_what_the_images_have(checkout: Path) -> None:
     refuse_unsupported(plan_of(study), builds_images=False)
 
 
+def test_a_contrib_module_that_lacks_a_package_in_the_images_is_refused_where_it_is_named(checkout: Path) -> None:
+    folder = checkout / "federatedscope" / "contrib" / "model"
+    folder.mkdir(parents=True)
+    module = "import torch, os\nfrom einops.layers import torch as e\nregister_model('studynet', lambda: None)\n"
+    (folder / "study.py").write_text(module, encoding="utf-8")
+    named = SPEC.replace("type: lr", "type: studynet")
+    (line, _) = refused(spec_at(checkout, named))
+    assert line == (
+        f"{checkout.parent}/study.yaml:12: federatedscope.config.model.type: contrib/model/study.py provides "
+        '"studynet" and imports einops, which the images do not have (add `requirements: [einops]` under '
+        "federatedscope in the experiment file)"
+    )
+    refuse_unsupported(plan_of(spec_at(checkout, named)), builds_images=False)
+    refuse_unsupported(plan_of(spec_at(checkout, named.replace("  config:", "  requirements: [einops]\n  config:"))))
+    refuse_unsupported(plan_of(spec_at(checkout, SPEC)))
+    guarded = "try:\n    import einops\nexcept ImportError:\n    einops = None\nNAME = 'studynet'\n"
+    (folder / "study.py").write_text(guarded, encoding="utf-8")
+    refuse_unsupported(plan_of(spec_at(checkout, named)))
+
+
 def test_keys_that_the_source_does_not_know(checkout: Path) -> None:
     text = SPEC.replace("make_global_eval", "make_globl_eval").replace("type: lr", "type: 7")
     lines = messages_for(checkout, text)

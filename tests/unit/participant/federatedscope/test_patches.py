@@ -424,3 +424,5 @@ def test_a_model_that_nothing_provides_is_named_with_what_was_left_out(
     assert course.wait("server") == 1
     error = course.record("server")["error"]
     assert "Model lost_net is not provided; left out" in error and "a_model_that_lacks_a_package.py" in error
+    assert error.endswith("name missing packages in federatedscope.requirements; without Docker, install them for this "
+                          "interpreter")  # fmt: skip
