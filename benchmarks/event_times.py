@@ -38,6 +38,7 @@ from fedsim_runner.contract import events
 from fedsim_runner.contract.link import Link, Links
 from fedsim_runner.contract.link_variation import Track, Variation
 from fedsim_runner.contract.timeline import LinkChange, TimelineEntry
+from tests.agent_settings import run_settings
 from tests.lab.rig import rig
 
 from .link_figures.bare_changes import measure
@@ -130,31 +131,15 @@ def _timeline(entry: TimelineEntry, devices: Sequence[str], times: int) -> tuple
 def _settings(addresses: Mapping[str, str], backend: str) -> RunSettings:
     devices = [DeviceLink(name, address, PLANNED.up, PLANNED.down) for name, address in addresses.items()]
     later = tuple(replace(PLANNED.up, rate_bps=rate, delay_us=50_000) for rate in RATES)
-    return RunSettings(
-        lab_host="localhost",
-        link_backend=backend,
-        congestion_control="auto",
-        allow_unshaped=False,
-        verify="off",
-        timeout_s=600,
-        silence_timeout_s=600,
-        go_on=True,
-        min_clients=1,
-        total_rounds=1,
-        roles={name: "server" if name == "server" else "client" for name in addresses},
-        cpus={},
-        memory_bytes={},
-        disk_bytes={},
-        start_cpu_s={},
-        links=Profile(
-            devices,
-            seed=1,
-            server="server",
-            may_part=True,
-            later=later,
-            fastest_up_bps=dict.fromkeys(addresses, max(RATES)),
-        ),
+    profile = Profile(
+        devices,
+        seed=1,
+        server="server",
+        may_part=True,
+        later=later,
+        fastest_up_bps=dict.fromkeys(addresses, max(RATES)),
     )
+    return replace(run_settings(profile), link_backend=backend, verify="off", timeout_s=600, go_on=True)
 
 
 def _links(network: str, settings: RunSettings, record: Callable[[events.Event], None]) -> RunLinks:

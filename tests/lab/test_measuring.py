@@ -31,6 +31,7 @@ from fedsim_runner.contract.events import Event
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.link_verdict import OUT
 from fedsim_runner.contract.topology import Edge, Topology
+from tests.agent_settings import run_settings
 from tests.lab.rig import Rig, rig
 
 FAST = Link(1_000_000_000, 500)
@@ -60,24 +61,7 @@ class Checked:
     def settings(self, links: dict[str, tuple[Link, Link]]) -> RunSettings:
         devices = [DeviceLink(name, address, *links[name]) for name, address in self.lab.addresses.items()]
         profile = Profile(devices, seed=1, server="server", topology=self.topology)
-        return RunSettings(
-            lab_host="local",
-            link_backend="auto",
-            congestion_control="auto",
-            allow_unshaped=False,
-            verify="warn",
-            timeout_s=60,
-            silence_timeout_s=60,
-            go_on=False,
-            min_clients=1,
-            total_rounds=1,
-            roles=dict.fromkeys(links, "client"),
-            cpus={},
-            memory_bytes={},
-            disk_bytes={},
-            start_cpu_s={},
-            links=profile,
-        )
+        return run_settings(profile)
 
     def shape(self, links: dict[str, tuple[Link, Link]]) -> None:
         answer = self.links.apply(self.settings(links), list(links), self.running, False)

@@ -1,7 +1,8 @@
 """Start and stop lab hosts by hand; README.md shows how.
 
 python -m tests.lab.lab_hosts up 3 --folder DIR
-python -m tests.lab.lab_hosts run --folder DIR -- COMMAND ...
+python -m tests.lab.lab_hosts run --folder DIR [-- COMMAND ...]
+python -m tests.lab.lab_hosts console HOST --folder DIR [-- COMMAND ...]
 python -m tests.lab.lab_hosts down --folder DIR
 """
 
@@ -20,12 +21,21 @@ EXIT_FAILED = 1
 
 def main() -> int:
     """The command line."""
-    options = _parser().parse_args()
+    # argparse takes no words of a command that come after an option and a word before it: HOST --folder DIR -- COMMAND.
+    words, command = _split(sys.argv[1:])
+    options = _parser().parse_args(words)
+    options.command = command
     try:
         return int(options.work(options))
     except LabError as error:
         print(error, file=sys.stderr)
         return EXIT_FAILED
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """What is before ``--``, and the command after it."""
+    end = words.index("--") if "--" in words else len(words)
+    return words[:end], words[end + 1 :]
 
 
 def _up(options: argparse.Namespace) -> int:
@@ -77,15 +87,18 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--image", action="append", default=[], metavar="REF", help="an image that they have at once")
     up.set_defaults(work=_up)
 
-    run = verbs.add_parser("run", help="run a command, or a shell, on the control node's side of the lab's network")
+    after = "A command comes after --; without one it is a shell."
+    run = verbs.add_parser(
+        "run", help="run a command, or a shell, on the control node's side of the lab's network", epilog=after
+    )
     run.add_argument("--folder", type=Path, required=True)
-    run.add_argument("command", nargs="*")
     run.set_defaults(work=_run)
 
-    console = verbs.add_parser("console", help="run a command, or a shell, on a lab host as its root, without SSH")
+    console = verbs.add_parser(
+        "console", help="run a command, or a shell, on a lab host as its root, without SSH", epilog=after
+    )
     console.add_argument("host", help="its name, such as lab1")
     console.add_argument("--folder", type=Path, required=True)
-    console.add_argument("command", nargs="*")
     console.set_defaults(work=_console)
 
     down = verbs.add_parser("down", help="remove a lab; its folder stays")

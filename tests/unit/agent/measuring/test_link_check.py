@@ -26,6 +26,7 @@ from fedsim_runner.contract.events import Event, LinkMeasured, LinksMeasured
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.link_verdict import Estimate, Measured
 from fedsim_runner.contract.topology import Edge, Topology
+from tests.agent_settings import run_settings
 
 LINK = Link(12_000_000, 35_000, 0)
 GOOD = Measured(Estimate(35_100, 300), Estimate(100, 50), Estimate(12_000_000, 50_000), 0.0, 500, 0)
@@ -95,25 +96,7 @@ class Bench:
 
     def settings(self) -> RunSettings:
         profile = Profile(self.devices, seed=3, server="server", topology=self.topology)
-        roles: dict[str, Any] = dict.fromkeys(self.running, "client")
-        return RunSettings(
-            lab_host="local",
-            link_backend="auto",
-            congestion_control="auto",
-            allow_unshaped=False,
-            verify=self.verify,
-            timeout_s=60,
-            silence_timeout_s=60,
-            go_on=False,
-            min_clients=1,
-            total_rounds=1,
-            roles=roles,
-            cpus={},
-            memory_bytes={},
-            disk_bytes={},
-            start_cpu_s={},
-            links=profile,
-        )
+        return replace(run_settings(profile), verify=self.verify)
 
     def measure(self, again: bool = False, names: list[str] | None = None) -> list[dict[str, Any]]:
         self.measured.clear()
