@@ -12,6 +12,7 @@ from rich.text import Text
 
 from fedsim_runner.contract.cpu_limit import LEAST_CPUS
 from fedsim_runner.contract.emulation import PACKAGE
+from fedsim_runner.contract.lab_network import GET_WIREGUARD
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.units import size
 
@@ -57,7 +58,7 @@ def rows_of(found: Findings) -> list[dict[str, Any]]:
     for name, text in (("memory_limit", "memory limits"), ("cpu_limit", "cpu limits"), ("pids_limit", "pid limits")):
         if name in host:
             rows.append(_row(text, host[name], "yes", bool(host[name])))
-    rows += _emulation_rows(host)
+    rows += [*_emulation_rows(host), *_encryption_rows(host)]
     rows += [
         _row(str(problem["what"]), "-", "-", False if problem.get("fatal") else None, str(problem["fix"]))
         for problem in found.problems
@@ -73,6 +74,15 @@ def _emulation_rows(host: Mapping[str, Any]) -> list[dict[str, Any]]:
     hint = f"`apt-get install {PACKAGE}` (Debian and Ubuntu), which a run with such devices does by itself"
     found, ok = (", ".join(emulates), True) if emulates else ("none", None)
     return [_row("qemu-user", found, "for emulate: qemu", ok, "" if ok else hint)]
+
+
+def _encryption_rows(host: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Whether the kernel encrypts, which only an experiment with ``lab.encrypt`` needs."""
+    has = host.get("wireguard")
+    if has is None:
+        return []
+    hint = "" if has else f"only for lab.encrypt: {GET_WIREGUARD}"
+    return [_row("WireGuard", has, "for lab.encrypt", has or None, hint)]
 
 
 def source_row() -> dict[str, Any]:

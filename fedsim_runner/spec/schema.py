@@ -329,7 +329,7 @@ class LabSection(Entry):
     encrypt: bool = Field(
         default=False,
         description="Encrypt what devices on different lab hosts send to each other, with WireGuard of the lab hosts' "
-        "kernels. One that has none is named before links are made.",
+        "kernels. All that have none are named, with what helps, before anything is made.",
     )
 
 

@@ -88,7 +88,10 @@ class Listener(Protocol):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why the work ended: ``text`` is for people; ``exit_code`` is set where a module asks for a certain one."""
+    """Why the work ended: ``text`` is for people; ``exit_code`` is set where a module asks for a certain one.
+
+    ``host`` may name several lab hosts, with commas.
+    """
 
     stage: str | None
     task: str | None

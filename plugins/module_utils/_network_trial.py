@@ -48,6 +48,14 @@ def find_missing(prefix: Sequence[str] = ()) -> list[tuple[str, str]]:
     return missing
 
 
+def has_wireguard() -> bool | None:
+    """Return whether the kernel makes a WireGuard interface, which encryption needs; None: it could not be tried."""
+    unshare, ip = (shutil.which(program, path=PROGRAM_PATH) for program in ("unshare", "ip"))
+    if unshare is None or ip is None or _try([unshare, "--net", "true"]):
+        return None
+    return not _try([unshare, "--net", ip, "link", "add", "fsim0", "type", "wireguard"])
+
+
 def _try(command: Sequence[str]) -> str:
     """Run a command; return the reason of its failure, or nothing."""
     try:

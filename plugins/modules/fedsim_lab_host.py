@@ -9,7 +9,8 @@ short_description: Probe a lab host
 description:
   - Reads what the lab host's kernel and Docker Engine really offer, and lists what is missing with its fix. As root it
     also tries whether network namespaces, bridges and veth pairs can be made, whether a packet passes between two
-    namespaces that are connected as devices are, and whether the Engine sees the folder O(state_root).
+    namespaces that are connected as devices are, whether the kernel has WireGuard, and whether the Engine sees the
+    folder O(state_root).
   - With O(demands) it also compares this with what the devices of this lab host need.
   - Changes nothing, except that with O(run) it claims the run for whoever runs Ansible, in the run's state folder.
     What a trial makes ends with it.
@@ -62,6 +63,10 @@ options:
         description: The TCP congestion control that they are to have, or V(auto).
         type: str
         default: auto
+      encrypt:
+        description: Whether what they send to devices on other lab hosts is encrypted, for which WireGuard is needed.
+        type: bool
+        default: false
   state_root:
     description: Folder that will hold the state folders of runs; its disk is measured.
     type: path
@@ -144,6 +149,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.host_capa
     HostCapacity,
     measure_this_machine,
 )
+from ansible_collections.fedsim.testbed.plugins.module_utils._contract.lab_network import GET_WIREGUARD, NO_WIREGUARD
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import check_run
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import STATE_ROOT
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.reservation import read_reservations
@@ -161,7 +167,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._module import (
     Module,
     run_module,
 )
-from ansible_collections.fedsim.testbed.plugins.module_utils._network_trial import find_missing
+from ansible_collections.fedsim.testbed.plugins.module_utils._network_trial import find_missing, has_wireguard
 
 ARGUMENTS: dict[str, Any] = {
     "run": {"type": "str", "default": ""},
@@ -174,6 +180,7 @@ ARGUMENTS: dict[str, Any] = {
             "arch": {"type": "list", "elements": "str", "required": True},
             "emulated": {"type": "list", "elements": "str", "default": []},
             "congestion_control": {"type": "str", "default": AUTO},
+            "encrypt": {"type": "bool", "default": False},
         },
     },
     "state_root": {"type": "path", "default": str(STATE_ROOT)},
@@ -317,6 +324,8 @@ def compare(demands: dict[str, Any], facts: dict[str, Any], problems: Problems, 
     lack = read_congestion_controls().lacks(demands["congestion_control"])
     if lack is not None:
         problems.add(*lack)
+    if demands["encrypt"] and facts["wireguard"] is False:
+        problems.add(NO_WIREGUARD, GET_WIREGUARD)
     if demands["gpus"] and not facts.get("gpu_runtime"):
         problems.add(
             f"{demands['gpus']} GPUs are requested, but the Engine has no nvidia runtime",
@@ -348,6 +357,7 @@ def work(call: Call) -> dict[str, Any]:
         "slowdowns": dump_slowdowns(read_slowdowns(Path(call.params["state_root"]), describe_circumstances())),
         "engine_installed": find_daemon() is not None,
         "docker_desktop": False,
+        "wireguard": None,
     }
     events: list[dict[str, Any]] = []
     try:
@@ -367,6 +377,7 @@ def work(call: Call) -> dict[str, Any]:
     if trials and os.geteuid() == 0 and not facts["docker_desktop"]:
         for what, fix in find_missing():
             problems.add(what, fix)
+        facts["wireguard"] = has_wireguard()
     if facts["disk_free_bytes"] < ENOUGH_DISK_BYTES:
         problems.add(
             f"{size(facts['disk_free_bytes'])} of disk space are free",

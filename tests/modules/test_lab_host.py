@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.lab.test_lab_encryption import has_wireguard
+
 from .conftest import Answer, call_module, load_module, load_utils
 from .socket_proxy import forbid_calls
 
@@ -67,6 +69,26 @@ def test_devices_that_the_lab_host_cannot_carry_end_the_run(tmp_path: Path) -> N
     assert answer["fedsim_exit_code"] == 3
     report = probe(tmp_path, engine_required=False, demands=demands, fail_if_unfit=False)
     assert [problem["fatal"] for problem in report["problems"] if "devices need" in problem["what"]] == [True]
+
+
+@pytest.mark.parametrize("has", [True, False, None])
+def test_only_a_run_that_encrypts_needs_wireguard(
+    has: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load_module("fedsim_lab_host"), "has_wireguard", lambda: has)
+    demands = {"devices": 1, "memory_bytes": 2**28, "gpus": 0, "arch": [], "encrypt": True}
+    found = probe(tmp_path, demands=demands, fail_if_unfit=False)
+    assert found["lab_host"]["wireguard"] is has
+    named = [problem for problem in found["problems"] if "WireGuard" in problem["what"]]
+    assert [(problem["fatal"], "modprobe wireguard" in problem["fix"]) for problem in named] == [(True, True)] * (
+        has is False
+    )
+    plain = probe(tmp_path, demands=demands | {"encrypt": False}, fail_if_unfit=False)
+    assert "WireGuard" not in str(plain["problems"])
+
+
+def test_wireguard_is_found_as_an_agent_finds_it() -> None:
+    assert load_utils("_network_trial").has_wireguard() is has_wireguard()
 
 
 @pytest.mark.docker

@@ -18,7 +18,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fedsim_runner.contract.lab_network import KeyHolder, LabNetworkError
+from fedsim_runner.contract.lab_network import GET_WIREGUARD, KeyHolder, LabNetworkError
 
 from ..host import programs
 from ..kernel import netlink, netns, rtnetlink
@@ -107,7 +107,7 @@ def _make(lab_host: str, network: RunNamespace, underlay: str) -> None:
         raise LabNetworkError(
             f"lab host {lab_host} cannot encrypt what it sends to the others: its kernel {platform.release()} has no "
             f"WireGuard ({error.said})",
-            hint="install a kernel with it (Linux 5.6), or leave `lab.encrypt` out",
+            hint=GET_WIREGUARD,
         ) from error
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from fedsim_runner.contract.errors import Exit
 from fedsim_runner.contract.events import LabHostUnreachable
 from fedsim_runner.contract.log_text import harmless
 from fedsim_runner.contract.shipment_lines import SHIPMENT
@@ -94,10 +96,12 @@ class EventReader:
         return bool(self.failures) and self.failures[-1].stage in NEED_ALL
 
     def failure(self, rc: int | None) -> Failure:
-        """Why the playbook ended: the first task that failed in the last stage with one, or what Ansible printed."""
+        """Why the playbook ended: the first task that failed in the last stage with one, or what Ansible printed.
+
+        Its ``host`` names all lab hosts of which the task said the same.
+        """
         if self.failures:
-            # What fails after it in the same stage is its consequence, on this lab host or on others.
-            return next(failure for failure in self.failures if failure.stage == self.failures[-1].stage)
+            return _join([failure for failure in self.failures if failure.stage == self.failures[-1].stage])
         errors = [match[1] for line in self._last_lines if (match := ERROR_LINE.match(line))]
         if errors:
             return Failure(self.stage, None, None, without_template_text(errors[0], None))
@@ -124,6 +128,26 @@ class EventReader:
             text=without_template_text(failure_text(result), data.get("task")),
             exit_code=code if isinstance(code, int) else None,
         )
+
+
+def _join(failures: Sequence[Failure]) -> Failure:
+    """The first failure of a stage, with all lab hosts that it concerns.
+
+    What fails after it is its consequence, on this lab host or on others; but where the same task said the same of
+    another lab host, or that it is unfit too, the user is to know it at once and not after the next attempt.
+    """
+    first = failures[0]
+    hosts: dict[str, list[str]] = {}
+    for failure in failures:
+        unfit = failure.exit_code == first.exit_code == Exit.LAB
+        if failure.host is not None and failure.task == first.task and (unfit or failure.text == first.text):
+            hosts.setdefault(failure.text, []).append(failure.host)
+    if not hosts:
+        return first
+    names, *others = (", ".join(sorted(set(found))) for found in hosts.values())
+    _, *texts = hosts
+    more = "".join(f"; on {name}: {text}" for name, text in zip(others, texts, strict=True))
+    return replace(first, host=names, text=first.text + more)
 
 
 def without_template_text(message: str, task: str | None) -> str:

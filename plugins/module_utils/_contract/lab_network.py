@@ -21,6 +21,9 @@ PORT: Final = 14_789
 VXLAN_BYTES: Final = 50
 #: Bytes that WireGuard adds to that: its header and tag, UDP, IPv4, and padding to 16 bytes.
 WIREGUARD_BYTES: Final = 80
+#: What a lab host must have for ``lab.encrypt``, and what helps where it is missing.
+NO_WIREGUARD: Final = "the kernel has no WireGuard, with which lab.encrypt encrypts"
+GET_WIREGUARD: Final = "`modprobe wireguard`, or a kernel that has it (Linux 5.6 and newer), or leave `lab.encrypt` out"
 #: A device's MTU without a lab, and the most with one: that of an Ethernet.
 MTU: Final = 1500
 #: The least that IPv4 hosts have to take (RFC 791).

@@ -51,3 +51,16 @@ def test_data_of_a_lab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     assert answer["fit"] and answer["lab_hosts"]["one"]["lab_host"]["cpus"] == 1
     assert doctor(monkeypatch, {"one": "gone"}, "--json") == Exit.LAB
     assert json.loads(capsys.readouterr().out)["lab_hosts"] == {"one": {"fit": False, "reason": "gone"}}
+
+
+def test_hosts_that_cannot_encrypt_are_named_and_still_lab_hosts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = {"one": False, "two": True, "three": False, "four": None}
+    examined: dict[str, Findings | str] = {
+        name: Findings({**HOST, "wireguard": has}, (), LINKS, None) for name, has in found.items()
+    }
+    assert doctor(monkeypatch, examined) == Exit.DONE
+    named = [line for line in capsys.readouterr().out.splitlines() if "WireGuard" in line]
+    assert [line.split(" `")[0] for line in named] == ["one, three: WireGuard: only for lab.encrypt:"]
+    assert "modprobe wireguard" in named[0]

@@ -112,6 +112,34 @@ def test_a_lab_host_that_the_end_of_a_run_does_without_is_named() -> None:
     assert listener.received == ["collect", "lab_host_unreachable", "report"]
 
 
+def fail(host: str, task: str, text: str, code: int | None = None) -> dict[str, Any]:
+    result = {"msg": text} if code is None else {"msg": text, "fedsim_exit_code": code}
+    return {"event": "runner_on_failed", "event_data": {"host": host, "task": task, "res": result}}
+
+
+def test_all_lab_hosts_of_which_a_task_says_the_same_are_named() -> None:
+    events, _, _ = reader()
+    events.feed(begin("Images"))
+    for name in ("lab1", "lab3"):
+        events.feed(fail(name, "Build", "no space"))
+    events.feed(fail("lab2", "Build", "lab1 sent nothing"))
+    for name in ("lab1", "lab2", "lab3"):
+        events.feed(fail(name, "Fail on all lab hosts", "This stage failed"))
+    failure = events.failure(2)
+    assert (failure.host, failure.text) == ("lab1, lab3", "no space")
+
+
+def test_all_lab_hosts_that_are_unfit_are_named_each_with_its_reason() -> None:
+    events, _, _ = reader()
+    events.feed(begin("Lab host"))
+    events.feed(fail("lab1", "Probe", "no WireGuard", Exit.LAB))
+    events.feed(fail("lab2", "Probe", "no WireGuard; no veth", Exit.LAB))
+    events.feed(fail("lab3", "Probe", "no WireGuard", Exit.LAB))
+    failure = events.failure(2)
+    assert (failure.host, failure.exit_code) == ("lab1, lab3", Exit.LAB)
+    assert failure.text == "no WireGuard; on lab2: no WireGuard; no veth"
+
+
 def test_a_failure_has_stage_task_host_and_the_exit_code_the_module_asks_for() -> None:
     events, _, _ = reader()
     events.feed(PLAY)
