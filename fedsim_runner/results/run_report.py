@@ -135,9 +135,7 @@ def build_report(
         "fairness": fairness,
         "targets": cost.list_targets(rounds, find_metric(rounds, ACCURACIES)),
         "hosts": hosts,
-        "links": build_links(
-            course.measured_links.values(), devices, course.counted_links.values(), _backlogs(run_dir)
-        ),
+        "links": build_links(course.measured_links.values(), placed, course.counted_links.values(), _backlogs(run_dir)),
         "varied_links": build_varied_links(course),
         "compute": build_compute(
             devices,

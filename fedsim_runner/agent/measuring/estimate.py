@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fedsim_runner.contract.link import Link
-from fedsim_runner.contract.link_verdict import Estimate, Measured, Z, bucket_bytes
+from fedsim_runner.contract.link_verdict import PAUSES, Estimate, Measured, Z, bucket_bytes
 from fedsim_runner.contract.queue_size import buffer_bytes
 
 from .schedule import HEADER_BYTES, PROBE_BYTES, Flow, Train, independent_s, wire_s
@@ -49,6 +50,7 @@ def estimate(flow: Flow, seen: Seen) -> Measured:
     sent, lost = len(seen.probes), len(seen.probes) - len(delays)
     rate: Estimate | None = None
     burst: float | None = None
+    held_up_s = 0.0
     if flow.train is not None and flow.target.link.rate_bps is not None:
         asked, queue = flow.target.link.rate_bps, flow.target.link.queue
         ahead = _ahead_bytes(flow.train, flow.target.link, seen.train)
@@ -64,8 +66,9 @@ def estimate(flow: Flow, seen: Seen) -> Measured:
             and min(ahead) > _missing_bytes(flow.train, flow.target.link, seen)
             and len(seen.train) == flow.train.at_once + flow.train.packets
         ):
-            rate, burst = _estimate_rate(flow, seen.arrivals)
-    return Measured(delay, jitter, rate, burst, sent, max(0, lost), _given_bps(flow.train, seen.train))
+            held_up_s = _held_up_s(flow, seen, math.inf if delay is None else delay.value)
+            rate, burst = _estimate_rate(flow, seen.arrivals, held_up_s)
+    return Measured(delay, jitter, rate, burst, sent, max(0, lost), _given_bps(flow.train, seen.train), held_up_s)
 
 
 def _given_bps(train: Train | None, sent: Sequence[float]) -> float | None:
@@ -124,7 +127,26 @@ def _fit(places: Sequence[float], times: Sequence[float]) -> tuple[float, float]
     return slope, statistics.median(at - slope * place for place, at in zip(places, times, strict=True))
 
 
-def _estimate_rate(flow: Flow, arrivals: Sequence[tuple[float, int]]) -> tuple[Estimate | None, float | None]:
+def _held_up_s(flow: Flow, seen: Seen, delay_us: float) -> float:
+    """The longest pause in the arrivals of a train, beyond what is usual between two of them, and what jitter makes.
+
+    Whoever passes packets, or takes note of them, was perhaps held up for so long: what had to wait then comes at once,
+    as if the link were faster.
+    """
+    train, link = flow.train, flow.target.link
+    times = [at for at, _ in seen.arrivals]
+    if train is None or len(times) < _LEAST_VALUES:
+        return 0.0
+    gaps = [after - before for before, after in itertools.pairwise(times)]
+    usual_s = min(delay_us, link.mean_delay_us) / 1e6
+    first_s = times[0] - seen.train[0] - usual_s - wire_s(link, train.frame_bytes * seen.arrivals[0][1])
+    spread_s = (link.distribution.most - link.distribution.least) * link.jitter_us / 1e6
+    return max(0.0, max(first_s, max(gaps) - statistics.median(gaps)) - spread_s)
+
+
+def _estimate_rate(
+    flow: Flow, arrivals: Sequence[tuple[float, int]], held_up_s: float
+) -> tuple[Estimate | None, float | None]:
     """The slope of a line through the arrivals once the bucket is empty, and how far it is above the first of them."""
     train, link = flow.train, flow.target.link
     assert train is not None and link.rate_bps is not None
@@ -153,4 +175,7 @@ def _estimate_rate(flow: Flow, arrivals: Sequence[tuple[float, int]]) -> tuple[E
     rate_bps = 8 / slope / (1 - link.corrupt)
     error += math.sqrt(link.corrupt * (1 - link.corrupt) / len(times)) * 12**0.5 / 2
     ahead = (arrivals[0][0] - intercept) / slope - arrivals[0][1] * train.frame_bytes
-    return Estimate(rate_bps, rate_bps * (Z * error + _CLOCK_SHARE)), max(0.0, ahead)
+    margin_bps = rate_bps * (Z * error + _CLOCK_SHARE)
+    # In seconds per byte the line is off by so much at most, if the rate is the one asked for.
+    paused = PAUSES * held_up_s / (bytes_so_far[-1] - bytes_so_far[0])
+    return Estimate(rate_bps, margin_bps, margin_bps + rate_bps * link.rate_bps / 8 * paused), max(0.0, ahead)

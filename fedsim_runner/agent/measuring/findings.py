@@ -30,6 +30,8 @@ from .schedule import FASTEST_BPS, FASTEST_TRIED_BPS, Schedule, Target
 _TOO_FAST = "a lab host does not pass single frames so fast, and would measure itself"
 _OWN = "at such a rate that may be how the lab host sends and takes them in, and not the link"
 LOAD, FIREWALL, KERNEL = "load", "firewall", "kernel"
+#: An idle lab host does not hold packets up for so long.
+_HELD_UP_S = 0.005
 #: The share of packets that a lab host without enough processors may lose by itself.
 OWN_LOSSES = 0.02
 
@@ -80,7 +82,10 @@ def describe_link(
             verdict = UNDETERMINED  # what was late may have been the measurement
         reason = explain(asked, found, judgement, late_us, scale)
     elif verdict == UNDETERMINED:
-        reason = _explain_doubt(asked, found, judgement, had_train, arrived_bps, scale)
+        if too_late and UNDETERMINED in (judgement.delay, judgement.jitter):
+            reason = _explain_late(late_us, scale)
+        else:
+            reason = _explain_doubt(asked, found, judgement, had_train, arrived_bps, scale)
     return LinkMeasured(
         device=target.device,
         direction=target.direction,
@@ -151,8 +156,7 @@ def _ms(us: float, scale: TimeScale) -> float:
 
 def _likely(asked: Link, found: Measured, judgement: Judgement, late_us: int, scale: TimeScale) -> str:
     if late_us > tolerated_delay_us(asked.delay_us, scale) / 2:
-        late_ms = f"{_ms(late_us, scale):.1f} ms"
-        return f"{LOAD}: the lab host ran the measurement itself {late_ms} late on average"
+        return _explain_late(late_us, scale)
     early = found.delay_us is not None and found.delay_us.value < asked.mean_delay_us
     if ("delay" in judgement.out and early) or ("rate" in judgement.out and _is_more(found.rate_bps, asked.rate_bps)):
         return f"{KERNEL}: it does not hold what was set, or somebody has changed it"
@@ -163,6 +167,10 @@ def _likely(asked: Link, found: Measured, judgement: Judgement, late_us: int, sc
             return f"{FIREWALL} or {LOAD}: packets are dropped that the link does not drop"
         return f"{KERNEL}: it does not hold what was set, or somebody has changed it"
     return f"{LOAD}: other work on the lab host holds packets up"
+
+
+def _explain_late(late_us: int, scale: TimeScale) -> str:
+    return f"{LOAD}: the lab host ran the measurement itself {_ms(late_us, scale):.1f} ms late on average"
 
 
 def _is_more(found: Estimate | None, asked: int | None) -> bool:
@@ -177,6 +185,14 @@ def _is_own(asked: Link, found: Measured) -> bool:
     if asked.rate_bps is None or asked.rate_bps <= FASTEST_BPS or found.rate_bps is None:
         return False
     return abs(asked.rate_bps - found.rate_bps.value) > tolerated_rate_bps(asked.rate_bps)
+
+
+def _was_held_up(asked: Link, found: Measured) -> bool:
+    """Whether the rate is not known because the lab host held packets up."""
+    if found.rate_bps is None or asked.rate_bps is None:
+        return False
+    off_bps = abs(found.rate_bps.value - asked.rate_bps) - tolerated_rate_bps(asked.rate_bps)
+    return off_bps > found.rate_bps.margin or found.held_up_s > _HELD_UP_S
 
 
 def _explain_doubt(
@@ -198,6 +214,9 @@ def _explain_doubt(
             sent = describe_rate(found.given_bps, scale, 3)
             return f"the lab host could not send as fast as the rate: it sent {sent}"
         return "the lab host could not send as fast as the rate, or held packets up"
+    if unknown == ["rate"] and _was_held_up(asked, found):
+        held_up_ms = f"{_ms(found.held_up_s * 1e6, scale):.0f} ms"
+        return f"{LOAD}: the lab host held packets up for {held_up_ms} while the rate was measured"
     return f"too few values for {join(unknown)}"
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from fedsim_runner.contract.errors import Exit, FedsimError
-from fedsim_runner.contract.link_verdict import Estimate, Measured
+from fedsim_runner.contract.link_verdict import Measured
+from fedsim_runner.contract.typed_json import load
 
 from ..kernel import netns
 from ..kernel.held_namespaces import HeldNamespaces
@@ -94,7 +95,7 @@ class Meter:
             self.end()
             raise MeasuringError(f"links were not measured in {schedule.listen_s + _SLACK_S:.0f} s") from None
         try:
-            return _read(json.loads(out))
+            return read_findings(json.loads(out))
         except (ValueError, KeyError, TypeError) as error:
             last = (said.strip().splitlines() or ["no output"])[-1]
             raise MeasuringError("links could not be measured", said=last) from error
@@ -106,21 +107,11 @@ class Meter:
         self._held.release_all()
 
 
-def _read(answer: Mapping[str, Any]) -> Findings:
-    measured = [
-        Measured(
-            delay_us=_estimate(one["delay_us"]),
-            jitter_us=_estimate(one["jitter_us"]),
-            rate_bps=_estimate(one["rate_bps"]),
-            burst_bytes=one["burst_bytes"],
-            sent=one["sent"],
-            lost=one["lost"],
-            given_bps=one["given_bps"],
-        )
-        for one in answer["flows"]
-    ]
+def read_findings(answer: Mapping[str, Any]) -> Findings:
+    """Return what the measuring process says.
+
+    Raises:
+        FormError, KeyError: it says something else.
+    """
+    measured = [load(Measured, one, "flow") for one in answer["flows"]]
     return Findings(measured, answer["late_us"], answer["latest_us"])
-
-
-def _estimate(values: Mapping[str, float] | None) -> Estimate | None:
-    return None if values is None else Estimate(values["value"], values["margin"])

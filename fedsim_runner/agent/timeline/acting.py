@@ -223,7 +223,9 @@ class Acting:
             return None
         problems += [f"{name}: {results[name].failed}" for name in names if name in results and results[name].failed]
         shown = {name: results[name].found for name in names if name in results}
-        found += describe_together({**shown, **dict.fromkeys(put_off, "its link is cut once it has joined")})
+        ended = [name for name in names if name not in results and not self._devices.runs(name)]
+        said = {**dict.fromkeys(ended, "has ended"), **dict.fromkeys(put_off, "its link is cut once it has joined")}
+        found += describe_together({**shown, **said})
         return max((result.late_s for result in results.values()), default=None)
 
     def _freeze(self, moment: Moment, problems: list[str]) -> dict[bool, list[str]]:

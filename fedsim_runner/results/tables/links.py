@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
+from fedsim_runner.contract.errors import FedsimError
 from fedsim_runner.contract.events import LinkCounted, LinkMeasured
+from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.link_verdict import OUT, UNDETERMINED, WITHIN
 
 LINKS_FILE = "links.csv"
@@ -54,7 +57,7 @@ LIKELY = " (likely reason: "
 
 def build_links(
     measured: Iterable[LinkMeasured],
-    devices: Iterable[str] = (),
+    devices: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     counted: Iterable[LinkCounted] = (),
     backlogs: Mapping[tuple[str, str], int] | None = None,
 ) -> list[dict[str, Any]]:
@@ -62,7 +65,7 @@ def build_links(
 
     Args:
         measured: before the course, or when somebody asked for it.
-        devices: names in their order.
+        devices: those of device files, in their order; links that were not measured are asked for there.
         counted: during the course.
         backlogs: the most bytes that were seen waiting, by device and direction.
     """
@@ -71,6 +74,7 @@ def build_links(
         rows[one.device, one.direction] = _row(one)
     for count in counted:
         bare = dict.fromkeys(COLUMNS) | {"device": count.device, "direction": count.direction}
+        bare |= _asked(devices.get(str(count.device), {}), str(count.direction))
         bare |= {"rate_asked_bps": count.rate_asked_bps, "loss_asked": count.loss_asked}
         backlog = (backlogs or {}).get((str(count.device), str(count.direction)))
         row = rows.setdefault((count.device, count.direction), bare)
@@ -141,6 +145,19 @@ def _row(one: LinkMeasured) -> dict[str, Any]:
         if asked is not None and found is not None:
             row[f"{name}_error{unit}"] = round(found - asked, 6)
     return row
+
+
+def _asked(device: Mapping[str, Any], direction: str) -> dict[str, Any]:
+    """The delay and the jitter of a device file; of a link that varies neither is asked for throughout the course."""
+    links = device.get("link")
+    side = links.get(direction) if isinstance(links, Mapping) else None
+    if not isinstance(side, Mapping) or device.get("variation") is not None:
+        return {}
+    try:
+        link = Link.from_dict(side)
+    except FedsimError:  # a folder may say anything
+        return {}
+    return {"delay_asked_us": round(link.mean_delay_us), "jitter_asked_us": link.jitter_us}
 
 
 def _count(one: LinkCounted) -> dict[str, Any]:

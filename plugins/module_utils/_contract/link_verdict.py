@@ -37,6 +37,8 @@ BURSTS: Final = 1.5
 SMALL_FRAME_BYTES: Final = 60
 #: Fewer packets say nothing about loss.
 LEAST_PACKETS: Final = 40
+#: A line through values half a train apart, of which any may be late by a pause, is off by so many pauses at its ends.
+PAUSES: Final = 2.0
 _CHANCE: Final = 0.0005  # of either end of a 99.9 % interval
 _NORMAL_FROM: Final = 2_000.0  # variance of a number of losses from which on it is as good as normal
 
@@ -67,6 +69,8 @@ class Measured:
         sent: packets sent.
         lost: those of them that did not arrive.
         given_bps: rate with which full frames were given to the link.
+        held_up_s: the longest pause in the arrivals that the rate is from, without what jitter makes; what passes late
+            arrives together after it.
     """
 
     delay_us: Estimate | None = None
@@ -76,6 +80,7 @@ class Measured:
     sent: int = 0
     lost: int = 0
     given_bps: float | None = None
+    held_up_s: float = 0.0
 
     @property
     def loss(self) -> float | None:
@@ -239,7 +244,8 @@ def _judge_rate(asked: Link, found: Measured) -> Verdict | None:
         return None
     if found.burst_bytes is not None:
         spread_us = (asked.distribution.most - asked.distribution.least) * asked.jitter_us
-        moved = asked.rate_bps / 8 * spread_us / 1e6  # by how much jitter alone moves the first arrivals
+        # By how much jitter alone moves the first arrivals, and the lab host's pauses move the line through all.
+        moved = asked.rate_bps / 8 * (spread_us / 1e6 + PAUSES * found.held_up_s)
         if found.burst_bytes > tolerated_burst_bytes(asked.rate_bps) + moved:
             return OUT
     return judge_value(asked.rate_bps, tolerated_rate_bps(asked.rate_bps), found.rate_bps)

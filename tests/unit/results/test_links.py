@@ -134,6 +134,21 @@ def test_what_the_course_counted_is_in_the_same_row(tmp_path: Path) -> None:
     )
 
 
+def test_what_was_asked_of_a_link_that_was_not_measured_is_from_the_device_file() -> None:
+    side = {"rate_bps": 12_000_000, "delay_us": 35_000, "jitter_us": 4_000, "loss": 0.001}
+    device = {"link": {"up": side, "down": side}}
+    for known, asked in (
+        (device, (35_000, 4_000)),
+        ({**device, "variation": {"up": "t"}}, (None, None)),
+        ({"link": {"down": {"rate_bps": "fast"}}}, (None, None)),
+        ({"link": None}, (None, None)),
+    ):
+        (row,) = build_links([], {"phone-1": known}, [COUNTED])
+        assert (row["delay_asked_us"], row["jitter_asked_us"]) == asked
+        assert (row["rate_asked_bps"], row["loss_asked"]) == (12_000_000, 0.001)
+        assert (row["delay_us"], row["delay_error_us"], row["verdict"]) == (None, None, None)
+
+
 def test_links_that_the_course_shows_to_be_false_are_named(tmp_path: Path) -> None:
     false = replace(COUNTED, rate_verdict="out", reason="30 Mbit/s passed, not 12 Mbit/s (likely reason: kernel)")
     _, report = run_with(tmp_path, GOOD, false)

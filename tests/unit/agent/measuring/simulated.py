@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from fedsim_runner.agent.measuring.estimate import Seen
 from fedsim_runner.agent.measuring.schedule import HEADER_BYTES, PROBE_BYTES, Flow
@@ -74,3 +75,13 @@ def send(flow: Flow, link: SimulatedLink, late_s: float = 0.0) -> Seen:
             if arrived is not None:
                 seen.arrivals.append((arrived, train.segments))
     return seen
+
+
+def held_up(seen: Seen, pauses: Sequence[tuple[float, float]]) -> Seen:
+    """The same where whoever takes note of arrivals did not get to run in these spans of time."""
+
+    def noticed_s(at: float) -> float:
+        return next((end for begin, end in pauses if begin <= at < end), at)
+
+    probes = [(sent, None if at is None else noticed_s(at)) for sent, at in seen.probes]
+    return Seen(probes, seen.train, [(noticed_s(at), count) for at, count in seen.arrivals])

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+import random
+from dataclasses import asdict, replace
 
 import pytest
 
 from fedsim_runner.agent.measuring.estimate import Seen, estimate
 from fedsim_runner.agent.measuring.findings import describe_link
+from fedsim_runner.agent.measuring.meter import Findings, read_findings
 from fedsim_runner.agent.measuring.schedule import METER, Flow, Target, make_schedule
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.link_verdict import OUT, UNDETERMINED, WITHIN, Estimate, Measured, bucket_bytes
 from fedsim_runner.contract.time_scale import TimeScale
 from tests.unit.agent.measuring.profiles import MODELS, OTHERS, PROFILES
-from tests.unit.agent.measuring.simulated import SimulatedLink, send
+from tests.unit.agent.measuring.simulated import SimulatedLink, held_up, send
 
 NOISE_S = 0.0003
 
@@ -143,6 +146,62 @@ def test_a_pause_of_the_lab_host_is_no_fault_of_the_link() -> None:
     begins = seen.arrivals[len(seen.arrivals) // 2][0]
     seen.arrivals = [(max(at, begins + 0.06) if at >= begins else at, count) for at, count in seen.arrivals]
     assert describe_link(flow.target, estimate(flow, seen)).verdict != OUT
+
+
+@pytest.mark.parametrize("begins", [0.0, 0.1, 0.3, 0.6], ids=lambda share: f"from {share} on")
+def test_what_arrives_together_after_a_pause_is_no_higher_rate(begins: float) -> None:
+    asked = Link(40_000_000, 10_000)
+    flow = flow_for(asked)
+    seen = send(flow, SimulatedLink(asked, 1, NOISE_S))
+    first, last = seen.arrivals[0][0], seen.arrivals[-1][0]
+    from_s = first + begins * (last - first) - 0.001
+    found = estimate(flow, held_up(seen, [(from_s, from_s + 0.4 * (last - first))]))
+    described = describe_link(flow.target, found)
+    assert described.verdict != OUT, described.reason
+    if found.rate_bps is not None and described.verdict == UNDETERMINED:
+        assert described.reason is not None
+        assert described.reason.startswith("load: the lab host held packets up for ")
+        assert found.held_up_s == pytest.approx(0.4 * (last - first), abs=0.005)
+
+
+@pytest.mark.parametrize(
+    "asked", [Link(40_000_000, 10_000), PROFILES["wifi"], PROFILES["4g"]], ids=["40", "wifi", "4g"]
+)
+def test_pauses_here_and_there_call_no_rate_false(asked: Link) -> None:
+    flow = flow_for(asked)
+    reasons = []
+    for seed in range(30):
+        draw = random.Random(seed)
+        begins = [0.3 * number + draw.uniform(0.0, 0.2) for number in range(20)]
+        seen = held_up(
+            send(flow, SimulatedLink(asked, seed, NOISE_S)), [(at, at + draw.uniform(0.02, 0.1)) for at in begins]
+        )
+        reasons.append(describe_link(flow.target, estimate(flow, seen)).reason or "")
+    assert not [one for one in reasons if one.startswith("rate")]
+
+
+def test_a_link_that_is_half_as_fast_is_out_although_the_lab_host_was_held_up() -> None:
+    asked = Link(40_000_000, 10_000)
+    flow = flow_for(asked)
+    seen = send(flow, SimulatedLink(replace(asked, rate_bps=20_000_000), 1, NOISE_S))
+    middle = seen.arrivals[len(seen.arrivals) // 2][0]
+    found = describe_link(flow.target, estimate(flow, held_up(seen, [(middle, middle + 0.02)])))
+    assert found.verdict == OUT and found.reason is not None and found.reason.startswith("rate 2")
+
+
+def test_values_of_which_a_late_measurement_has_too_few_name_the_load() -> None:
+    few = Measured(Estimate(36_000, 5_000), Estimate(4_000, 5_000), Estimate(12_000_000, 10_000), 0.0, 500, 0)
+    found = describe_link(Target("a", "up", PROFILES["4g"], "a", METER), few, 14_000)
+    assert found.verdict == UNDETERMINED
+    assert found.reason == "load: the lab host ran the measurement itself 14.0 ms late on average"
+
+
+def test_the_agent_reads_all_that_the_measuring_process_says() -> None:
+    asked = PROFILES["3g"]
+    found = measure(asked, asked)
+    assert found.delay_us is not None and found.delay_us.widest is not None
+    answer = {"late_us": 7, "latest_us": 90, "flows": [json.loads(json.dumps(asdict(found)))]}
+    assert read_findings(answer) == Findings([found], 7, 90)
 
 
 def test_one_packet_that_was_held_up_condemns_no_link() -> None:

@@ -181,6 +181,13 @@ def test_entries_begin_at_their_time_and_end_after_their_duration(bench: Bench) 
     assert bench.timelines[0].changed == {(PHONE, "up")}
 
 
+def test_a_device_that_has_ended_is_said_to_have(bench: Bench) -> None:
+    bench.devices.ended.add(PI)
+    bench.follow(at(0.1, devices=(PHONE, PI), up=SLOW))
+    bench.said(1)
+    assert bench.events[0].found == f"{PHONE}: up as asked; {PI}: has ended"
+
+
 def test_a_change_of_links_is_prepared_before_its_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeline, "AHEAD_S", 10.0)
     bench.follow(at(0.5, 2, down=SLOW), at(0.4, up=SLOW), at(0.45, 3, action="freeze"))
