@@ -28,7 +28,6 @@ from fedsim_runner.agent.host.network_container import Namespace, NetworkContain
 from fedsim_runner.agent.links import probe
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
 from fedsim_runner.agent.links.run_links import RunLinks
-from fedsim_runner.agent.links.shaping.results import Result
 from fedsim_runner.agent.run_settings import RunSettings
 from fedsim_runner.agent.timeline.devices import Devices
 from fedsim_runner.agent.timeline.priority import run_before_devices
@@ -194,12 +193,7 @@ def _vary(links: RunLinks, settings: RunSettings, seconds: float) -> tuple[int, 
         rate_bps=tuple(RATES[step % len(RATES)] for step in steps),
     )
     found: list[events.Event] = []
-
-    def change(now: Mapping[str, Links], due_s: float) -> Callable[[], Mapping[str, Result]]:
-        begun = links.begin_change(lambda one: replace(one, varied={**one.varied, **now}), due_s, reads_back=False)
-        return begun.complete
-
-    player = Player(change, found.append)
+    player = Player(links.begin_step, found.append)
     variations = {
         device.device: Variation(planned=PLANNED, up="t", down="t", offset_ms=37 * number % STEP_MS)
         for number, device in enumerate(settings.links.devices)

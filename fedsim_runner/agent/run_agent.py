@@ -36,7 +36,7 @@ from .links.run_links import RunLinks
 from .measuring.course_counters import CourseCounters
 from .measuring.link_check import LinkCheck, NotNowError
 from .recording import Recorder
-from .run_course import RunCourse, vary
+from .run_course import RunCourse
 from .run_settings import RunSettings, read_run_settings
 from .run_state import RunState
 from .sampling import Sampling
@@ -113,7 +113,7 @@ class Agent:
         self._counters = CourseCounters(
             state, links, containers.running_pids, recorder.record, recorder.report_write_error
         )
-        self._player = Player(partial(vary, links), recorder.record)
+        self._player = Player(links.begin_step, recorder.record)
         gatekeeper = self._gatekeeper = Gatekeeper(
             state, links, containers, fail, watch.lose, recorder.report_write_error
         )

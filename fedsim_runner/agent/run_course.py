@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Callable, Mapping
 
 from ..contract import events
 from ..contract.atomic import CannotWriteError
 from ..contract.events import Event
-from ..contract.link import Links
 from .containers import Containers
 from .course.watch import Watch
 from .current import Current
 from .gatekeeper import Gatekeeper
 from .links.run_links import RunLinks
-from .links.shaping.results import Result
 from .measuring.course_counters import CourseCounters
 from .recording import Recorder
 from .timeline.timeline import Timeline
@@ -116,11 +112,3 @@ class RunCourse:
         for name, reason in self._timeline.look(supervisor).items():
             self._watch.lose(name, f"it could not be restarted: {reason}")
         supervisor.feed_offline(self._timeline.away, time.monotonic())
-
-
-def vary(links: RunLinks, varied: Mapping[str, Links], due_s: float) -> Callable[[], Mapping[str, Result]]:
-    """Have links be these at a time of the monotonic clock, where no event says otherwise."""
-    # Of traces, the journal has only how many steps were made, and what failed.
-    return links.begin_change(
-        lambda now: dataclasses.replace(now, varied={**now.varied, **varied}), due_s, reads_back=False
-    ).complete

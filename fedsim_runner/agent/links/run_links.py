@@ -9,6 +9,7 @@ from typing import Any
 
 from fedsim_runner.contract import events
 from fedsim_runner.contract.agent_calls import LinksAnswer
+from fedsim_runner.contract.link import Links
 
 from ..host import programs
 from ..host.network_container import NetworkContainer
@@ -22,6 +23,7 @@ from .deviation import Deviation
 from .in_force.guests import Guests
 from .in_force.live_changes import LiveChange, LiveChanges
 from .in_force.locks import Locked, alone, among_readers
+from .in_force.prepared_steps import PreparedSteps
 from .in_force.restoring import Restorer
 from .in_force.shaped_devices import ShapedDevices
 from .joined import Joined
@@ -66,6 +68,7 @@ class RunLinks(Locked):
         self._devices = ShapedDevices()
         self._restorer = Restorer(self._devices, self._lock, record)
         self._changes = LiveChanges(self._lock, self._devices, self._restorer)
+        self._steps = PreparedSteps(self._lock, self._begin, self._expect)
         self.unshaped: str | None = None
         self.deviation = Deviation()
         self.joined = Joined()
@@ -202,31 +205,61 @@ class RunLinks(Locked):
         """Have links deviate from the device file, or no longer, from now on; as :meth:`begin_change` and its end."""
         return self.begin_change(update, time.monotonic()).complete()
 
-    def begin_change(
-        self, update: Callable[[Deviation], Deviation], due_s: float, reads_back: bool = True
-    ) -> LiveChange:
+    def begin_change(self, update: Callable[[Deviation], Deviation], due_s: float) -> LiveChange:
         """Have links deviate from the device file, or no longer: those in force in place, while packets pass.
 
         Links that come into force later, of containers that are restarted, are as they then are for the others. It
         takes no lock but that of the links, and starts no program. A link that is changed again meanwhile is so with
-        this change: where that is due before, this one comes sooner for the link.
+        this change: where that is due before, this one comes sooner for the link. But steps (:meth:`begin_step`) come
+        at their own time, with what this changes.
 
         Args:
             update: returns how they are to deviate, from how they do now.
             due_s: when, on the monotonic clock; a little ahead of it.
-            reads_back: whether to look at what the kernel then has, which takes longer than the change.
 
         Raises:
             LinkError: the run's network is gone; also from what is returned.
         """
         with self._lock, hurry():
-            before, self.deviation = self.deviation, update(self.deviation)
-            if self._shaper is None or self._profile is None:
-                return LiveChange()
-            # Where more has become known of what is between lab hosts, all links are planned anew.
-            devices = self.deviation.changed_links(before) if self._planned_for is self.joined else None
-            self._planned_for = self.joined
-            return self._changes.begin(self._shaper, self.now(self._profile), devices, due_s, reads_back)
+            return self._steps.begin_change(self.deviation, update, due_s)
+
+    def begin_step(self, varied: Mapping[str, Links], due_s: float) -> Callable[[], dict[str, Result]]:
+        """Have links that vary be these, where no event says otherwise; like :meth:`begin_change`, but long ahead.
+
+        Steps are prepared in the order of their times. Nothing is read back.
+
+        Args:
+            varied: by device.
+            due_s: when, on the monotonic clock.
+
+        Returns:
+            What waits until then, and returns what has become of it.
+
+        Raises:
+            LinkError: the run's network is gone; also from what is returned.
+        """
+        with self._lock, hurry():
+            return self._steps.begin_step(self.deviation, varied, due_s)
+
+    def _begin(self, deviation: Deviation, due_s: float, reads_back: bool = True) -> LiveChange:
+        """Prepare a change to this, with the lock; ``reads_back``: whether to look at what the kernel then has."""
+        before, self.deviation = self.deviation, deviation
+        if self._shaper is None or self._profile is None:
+            return LiveChange()
+        # Where more has become known of what is between lab hosts, all links are planned anew.
+        devices = deviation.changed_links(before) if self._planned_for is self.joined else None
+        self._planned_for = self.joined
+        return self._changes.begin(self._shaper, self.now(self._profile), devices, due_s, reads_back)
+
+    def _expect(self, deviation: Deviation) -> None:
+        """Take links for those that are in force with this, with the lock: a later change was prepared, and is to be
+        prepared anew.
+        """
+        before, self.deviation = self.deviation, deviation
+        if self._shaper is not None and self._profile is not None:
+            devices = deviation.changed_links(before)
+            assert devices is not None, "steps change nothing but links"
+            self._shaper.expect(self.now(self._profile), devices)
 
     def restore(self, running: Mapping[str, int]) -> dict[str, str]:
         """Put links that are in force, but that somebody else has changed, back in force.

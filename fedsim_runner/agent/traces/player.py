@@ -18,15 +18,13 @@ from fedsim_runner.contract.link_variation import NEVER, Track, Variation, cours
 from ..links.shaping.results import Result
 from ..timeline.priority import gain_priority, spare_collections
 from .playback import Playback
+from .rest import Rest
 
 #: Changes of many devices are made together, so often at most.
 BATCH_S: Final = 0.02
-#: The thread rests for so many times as long as it has computed for a batch: late steps are skipped, and devices have
-#: the processors.
-REST: Final = 3.0
 
 #: They are prepared so long before their time: this thread waits for others of the agent, and for processors.
-AHEAD_S: Final = 0.05
+AHEAD_S: Final = 0.25
 
 #: Has links be these, by device, at this time of the monotonic clock; what is returned waits until then, and returns
 #: what has become of it.
@@ -125,7 +123,7 @@ class Player:
     def _play(self, playback: Playback, opened: float, in_real_time: bool) -> None:
         if in_real_time:
             gain_priority()
-        said = _Said()
+        said, rest = _Said(), Rest()
         begun: deque[_Batch] = deque()
         rest_until_s = 0.0
         while begun or playback.next_s < NEVER:
@@ -146,7 +144,7 @@ class Player:
                 except FedsimError as error:
                     said.fail(now, error)
                     break  # the run's network is gone, and the course with it
-            rest_until_s = time.monotonic() + REST * (time.thread_time() - computed_s)
+            rest_until_s = rest.until_s(time.monotonic(), time.thread_time() - computed_s)
         for batch in begun:
             said.take(batch)
         self._record(

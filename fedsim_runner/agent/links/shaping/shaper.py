@@ -210,6 +210,17 @@ class Shaper:
             lambda seen: self._finish_change(number, changes, wanted, seen),
         )
 
+    def expect(self, profile: Profile, devices: Collection[str]) -> None:
+        """Take links for those of a profile, as the next change will find them: what was prepared for later is not yet.
+
+        Args:
+            profile: with the same devices.
+            devices: those whose links alone are others than those of the last profile.
+        """
+        for name in self._plan_changed(profile, devices):
+            if name in self._applied:
+                self._applied[name] = self._planned[name]
+
     def _finish_change(
         self, number: int, changes: Mapping[str, Changes], wanted: Mapping[str, Settings], seen: Sequence[Changed]
     ) -> dict[str, Result]:

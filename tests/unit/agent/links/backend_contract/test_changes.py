@@ -108,6 +108,28 @@ def test_what_a_later_change_has_made_before_anybody_looked_is_no_failure(
 
 
 @each_backend
+def test_what_comes_before_a_prepared_change_is_made_though_both_ask_for_the_same(
+    kind: type[LinkBackend],
+    kernel: FakeKernel,
+    namespaces: dict[str, str],
+    shaper: Callable[[Profile, str], Shaper],
+) -> None:
+    planned = dataclasses.replace(CASES["different"], later=(G5,))
+    one = shaper(planned, kind.name)
+    as_dicts(one.apply(namespaces))
+    changed = Deviation({"a": Links(dataclasses.replace(G5, delay_us=40_000), SLOW)}).of(planned)
+    later = one.begin_change(changed, namespaces, due_s=2.0)
+    one.expect(planned, {"a"})
+    sooner = one.begin_change(changed, namespaces, due_s=1.0)
+    again = one.begin_change(changed, namespaces, due_s=2.0)
+    found = sooner.complete()["a"]
+    assert found.changed and found.failed is None
+    assert one.find_changes(namespaces) == {}, "it is in force"
+    assert not any(one.failed for change in (later, again) for one in change.complete().values())
+    assert one.find_changes(namespaces) == {}
+
+
+@each_backend
 def test_a_change_of_some_links_is_the_same_if_only_these_are_planned(
     kind: type[LinkBackend],
     kernel: FakeKernel,
