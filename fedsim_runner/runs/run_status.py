@@ -70,10 +70,11 @@ def status_of(run: str, runs_dir: Path | None = None, lab: LabOptions = NO_OPTIO
     testbed = testbed_of(known, lab)
     # Also that of another user, who has a registry of his own.
     answer["control_node"] = alive = is_held(run) or testbed.worked_on_by(run) is not None
+    now, silent = None, None
     try:
         now = testbed.status(run)
-    except UnreachableError:
-        now = None
+    except UnreachableError as error:
+        silent = error
     answer |= now or {}
     folder = known.folder
     if folder is not None:
@@ -110,6 +111,8 @@ def status_of(run: str, runs_dir: Path | None = None, lab: LabOptions = NO_OPTIO
         answer["state"] = "cut short: only its state folder is left"
     if answer["state"] is None and folder is not known.folder:
         answer["state"] = "unknown"
+    if silent is not None and not answer["reason"] and not str(answer["state"]).startswith(ENDED):
+        answer["reason"] = str(silent)  # what is shown is what was known before
     if now is None and known.entry is None and folder is known.folder and not (report or remains or alive):
         raise UnknownRunError(f"no run {run} is known here or on the lab host (fedsim-provision status lists all)")
     return answer

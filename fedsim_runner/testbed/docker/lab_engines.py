@@ -92,7 +92,6 @@ class LabEngines:
                 return HostStatus(devices, is_silent=True)
 
         parts, silent = self.ask(status)
-        if not parts:
-            for error in silent.values():
-                raise error
+        if silent and not parts:
+            raise UnreachableError("; ".join(str(error).removesuffix(".") for error in silent.values()))
         return [part for part in parts.values() if part is not None], list(silent.values())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +12,8 @@ import pytest
 from fedsim_runner.lab.inventory_error import LabInventoryError
 from fedsim_runner.runs import run_status
 from fedsim_runner.runs.labs import NO_OPTIONS
+from fedsim_runner.testbed.values import UnreachableError
+from tests.fake_testbed import FakeTestbed
 
 
 def test_a_run_that_ends_while_all_are_listed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,3 +37,21 @@ def test_a_run_whose_lab_inventory_is_gone_does_not_hide_the_others(monkeypatch:
     far, near = run_status.status_of_all({"far": NO_OPTIONS, "near": NO_OPTIONS})
     assert (far["run"], far["state"], far["reason"]) == ("far", "unknown", "/lab: there is no such lab inventory")
     assert near == {"run": "near"}
+
+
+@pytest.mark.parametrize(("state", "reason"), [("up", "two is away"), ("finished", None)])
+def test_why_no_lab_host_answers_is_said_unless_the_run_is_over(
+    state: str, reason: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Away(FakeTestbed):
+        def status(self, run: str) -> Mapping[str, Any] | None:
+            raise UnreachableError("two is away")
+
+        def list(self) -> Mapping[str, Sequence[str]]:
+            raise UnreachableError("two is away")
+
+    entry = SimpleNamespace(state=state)
+    monkeypatch.setattr(run_status, "find_run", lambda run, folder: SimpleNamespace(folder=tmp_path, entry=entry))
+    monkeypatch.setattr(run_status, "testbed_of", lambda known, lab: Away())
+    answer = run_status.status_of("study")
+    assert (answer["state"], answer["reason"]) == (state, reason)

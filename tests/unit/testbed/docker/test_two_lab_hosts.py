@@ -138,6 +138,12 @@ def test_status_of_agents_that_do_not_answer(lab: Lab, monkeypatch: pytest.Monke
     assert sorted(status["devices"]) == ["phone", "server"]
 
 
+def test_status_names_all_lab_hosts_if_none_answers(lab: Lab) -> None:
+    lab.engines = {"one": None, "two": None}
+    with pytest.raises(UnreachableError, match="answers on one; no Docker Engine answers on two"):
+        lab.testbed.status("study")
+
+
 def test_every_agent_opens_its_gate(lab: Lab) -> None:
     with pytest.raises(FedsimError, match="no agent"):
         lab.testbed.open("study")
