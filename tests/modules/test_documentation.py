@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fedsim_runner.testbed.docker.playbook import ansible_environment
+from fedsim_runner.testbed.docker.playbook_environment import ansible_environment
 
 from .conftest import LIBRARY, load_module
 

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from fedsim_runner.testbed.docker.playbook import ansible_environment
+from fedsim_runner.testbed.docker.playbook_environment import ansible_environment
 
 from .conftest import LIBRARY, Lab, load_module, make_state
 

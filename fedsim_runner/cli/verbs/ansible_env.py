@@ -14,7 +14,7 @@ from ..app import app
 @app.command(name="ansible-env")
 def ansible_env() -> int:
     """Print the environment variables that plain Ansible needs: eval "$(fedsim-provision ansible-env)"."""
-    from fedsim_runner.testbed.docker.playbook import ansible_environment
+    from fedsim_runner.testbed.docker.playbook_environment import ansible_environment
 
     for name, value in {**ansible_environment(), "FEDSIM_PLAYBOOKS": str(collection_playbooks())}.items():
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")

@@ -3,9 +3,7 @@
 - ansible-runner reports "successful" if no host matched: here every expected host must have been processed.
 - A reused private data directory brings an old environment back: here each playbook has a fresh one, then removed.
 - It writes the caller's whole environment into that directory: here that file is removed before the playbook starts.
-- ``ansible-playbook`` is not found outside an activated virtual environment: its folder goes first on PATH.
-- The caller's ``ANSIBLE_*`` variables would affect our playbooks: they are dropped and our own are set.
-- ansible-runner trusts every host key unless the environment says otherwise: here it does.
+- Its environment has traps of its own: ``playbook_environment.py`` avoids those.
 - Ansible evaluates templates in extra variables, and so in a path like ``runs/{{ lookup('pipe', 'id') }}``: here texts
   are marked as such.
 - Cancelling kills ansible-playbook but not its workers, which live in sessions of their own and would go on creating
@@ -15,9 +13,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -27,13 +23,10 @@ from typing import Any, Literal
 
 import ansible_runner
 
-from fedsim_runner.content import collection_playbooks, collections_path, content_root
+from fedsim_runner.content import collection_playbooks
 from fedsim_runner.contract.atomic import explain
-from fedsim_runner.contract.claim import CONTROL_VARIABLE, RUN_VARIABLE
 from fedsim_runner.contract.errors import Exit, FedsimError
-from fedsim_runner.contract.process_identity import own_identity
 from fedsim_runner.lab.access import NO_KEYS, LabKeys
-from fedsim_runner.system_names import is_utf8
 from fedsim_runner.temporary_folders import temporary_folder
 
 from ..orphans import end_processes
@@ -41,11 +34,8 @@ from ..values import Failure, Listener
 from .ansible_events import EventReader
 from .ansible_log import Log
 from .key_options import key_options
-from .remote.control_sockets import ANSIBLE_NAME, fits
-from .remote.tunnel import OPTIONS
+from .playbook_environment import CALL_VARIABLE, PlaybookEnvironment
 
-# Marks every process of one call.
-CALL_VARIABLE = "FEDSIM_CALL"
 # Seconds between two checks of the cancel flag while a task is silent.
 CANCEL_POLL_S = 0.2
 
@@ -105,14 +95,6 @@ class PlaybookResult:
         text = "no reason was given" if reason is None else " ".join(reason.text.split())
         hint = next((what for sign, what in _HELPS.items() if sign in text), "")
         return text.removeprefix("Task failed: ") + hint
-
-
-def ansible_environment() -> dict[str, str]:
-    """The ``ANSIBLE_*`` variables with which Ansible finds our collection from any folder."""
-    return {
-        "ANSIBLE_CONFIG": str(content_root() / "ansible.cfg"),
-        "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
-    }
 
 
 def run_playbook(
@@ -180,7 +162,7 @@ def _run_with(
     cancel: Callable[[], bool],
 ) -> tuple[str, int | None]:
     # This call, and no later one, copies the environment.
-    with _Environment(playbook.run, call, private, playbook.way):
+    with PlaybookEnvironment(playbook.run, call, private, playbook.way):
         runner = ansible_runner.interface.init_runner(
             private_data_dir=str(private),
             project_dir=str(folder),
@@ -237,69 +219,3 @@ def _literal(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_literal(item) for item in value]
     return value
-
-
-class _Environment:
-    """Our process environment for the length of a block: ansible-runner can only add to the caller's, not remove."""
-
-    def __init__(self, run: str, call: str, private: Path, way: str) -> None:
-        # ansible-runner writes all of it to a file of text.
-        kept = {
-            key: value
-            for key, value in os.environ.items()
-            if not key.startswith("ANSIBLE_") and is_utf8(key) and is_utf8(value)
-        }
-        path = filter(is_utf8, os.environ.get("PATH", os.defpath).split(os.pathsep))
-        self._during = {
-            **kept,
-            **ansible_environment(),
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), *path]),
-            # Ansible refuses to start without a UTF-8 locale; this one exists everywhere.
-            "LC_ALL": "C.UTF-8",
-            # What a killed program leaves behind goes with the rest.
-            "TMPDIR": str(private),
-            "ANSIBLE_LOCAL_TEMP": str(private),
-            **_instead_of_home(private),
-            **_shared_connections(private, way),
-            # ansible-runner switches it off where nothing is said. What an inventory says of a host counts.
-            "ANSIBLE_HOST_KEY_CHECKING": "True",
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_DEPRECATION_WARNINGS": "0",
-            RUN_VARIABLE: run,
-            CONTROL_VARIABLE: own_identity(),
-            CALL_VARIABLE: call,
-        }
-        self._before: dict[str, str] = {}
-
-    def __enter__(self) -> None:
-        self._before = dict(os.environ)
-        _replace(self._during)
-
-    def __exit__(self, *_: object) -> None:
-        _replace(self._before)
-
-
-def _instead_of_home(private: Path) -> dict[str, str]:
-    """Where Ansible writes, here and on lab hosts, if it cannot write into the user's home folder."""
-    folder = Path.home() / ".ansible"
-    if os.access(folder if folder.exists() else folder.parent, os.W_OK):
-        return {}
-    return {"ANSIBLE_HOME": str(private), "ANSIBLE_REMOTE_TMP": str(private)}
-
-
-def _shared_connections(private: Path, way: str) -> dict[str, str]:
-    """Where sessions of ssh share a connection: a folder for those that come the same way; or nowhere.
-
-    Ansible tells connections apart by host, port and user alone.
-    """
-    kept = private if _instead_of_home(private) else Path.home() / ".ansible"
-    for folder in (kept / "cp" / way, private):
-        if fits(folder, ANSIBLE_NAME):
-            return {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder)}
-    return {"ANSIBLE_SSH_ARGS": shlex.join(OPTIONS)}
-
-
-def _replace(environment: Mapping[str, str]) -> None:
-    for key in set(os.environ) - set(environment):
-        del os.environ[key]
-    os.environ.update(environment)

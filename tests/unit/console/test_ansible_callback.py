@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fedsim_runner.testbed.docker.playbook import ansible_environment
+from fedsim_runner.testbed.docker.playbook_environment import ansible_environment
 
 pytestmark = pytest.mark.ansible
 

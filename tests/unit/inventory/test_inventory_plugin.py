@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fedsim_runner.runs import hold
-from fedsim_runner.testbed.docker.playbook import ansible_environment
+from fedsim_runner.testbed.docker.playbook_environment import ansible_environment
 
 pytestmark = pytest.mark.ansible
 

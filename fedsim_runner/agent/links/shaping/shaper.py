@@ -12,11 +12,11 @@ from ...changing.requests import RUN
 from ..changes import Changed, Changes, Failures, Finish, Settings
 from ..network.run_namespace import RunNamespace
 from ..network.veth import Veths
-from ..network.wiring import plan_wires
 from ..profile import DeviceLink, Profile
 from ..protocol import LinkBackend
 from ..tally import Passed, Tally
 from .in_place import ITEMS, change_ends
+from .planned import Planned
 from .results import Change, Result, Seen, describe, difference, judge_change, same
 from .turns import Turns
 
@@ -38,9 +38,6 @@ class Shaper:
         network: the run's namespace.
         profile: the requested links.
         chosen: name of the back end that shapes them; None: they are connected, and nothing shapes them.
-
-    Attributes:
-        requested: the last two.
     """
 
     def __init__(
@@ -66,46 +63,16 @@ class Shaper:
         self._numbers = itertools.count(1)
         self._last_changes: dict[tuple[str, str], int] = {}  # the number of the last one of each setting
         self._traces: dict[str, object] = {}  # of links that were found to be as applied
-        self.set_profile(profile, chosen)
+        self._planned = Planned(backends, network, self._veths, profile, chosen)
+
+    @property
+    def requested(self) -> tuple[Profile, str | None]:
+        """The profile, and the chosen back end."""
+        return self._planned.requested
 
     def set_profile(self, profile: Profile, chosen: str | None) -> None:
         """Set the links that the next ``apply`` brings into force."""
-        nothing = profile.without_links()
-        self._unshaped = [backend.plan(nothing) for backend in self._backends if backend.name != chosen]
-        self._plan(profile, chosen)
-
-    def _plan(self, profile: Profile, chosen: str | None) -> None:
-        """Plan the settings of all devices; back ends that shape nothing have theirs from the last time."""
-        self.requested = profile, chosen
-        shaping = [backend for backend in self._backends if backend.name == chosen]
-        by_site = profile.topology is not None and any(backend.separates_sites for backend in shaping)
-        self._network.has_edges = by_site
-        self._network.only_edges = by_site and profile.topology is not None and bool(profile.topology.parents)
-        # To move ports from one bridge to another takes the kernel a pause for each, which may be long.
-        dropped = profile.drops_between and any(backend.keeps_apart for backend in shaping)
-        wired = replace(profile, offline=frozenset(), partitions={}) if dropped else profile
-        in_kernel = any(not backend.reschedules for backend in shaping)  # the others hold rates themselves
-        self._changes_ends = (profile.may_change and in_kernel) or (profile.may_part and not dropped)
-        self._veths.wires = plan_wires(wired, by_site)
-        self._planned: dict[str, dict[str, object]] = {
-            name: dict(settings) for name, settings in self._veths.plan().items()
-        }
-        for settings in (*(backend.plan(profile) for backend in shaping), *self._unshaped):
-            for name, wanted in self._planned.items():
-                for item, value in settings[name].items():
-                    wanted.setdefault(item, value)
-
-    def _plan_changed(self, profile: Profile, devices: Collection[str]) -> Collection[str]:
-        """Plan the settings of devices whose links alone are others; return all whose settings may be."""
-        _, chosen = self.requested
-        self.requested = profile, chosen
-        changed: dict[str, dict[str, object]] = {}
-        for backend in self._backends:
-            if backend.name == chosen:
-                for name, settings in backend.plan_changed(profile, devices).items():
-                    changed[name] = {**self._planned[name], **settings}
-        self._planned = {**self._planned, **changed}
-        return changed.keys()
+        self._planned.set_profile(profile, chosen)
 
     def apply(self, namespaces: Mapping[str, str], *, check: bool = False) -> dict[str, Result]:
         """Shape the links of the named devices as requested.
@@ -114,7 +81,7 @@ class Shaper:
             namespaces: path of each device's network namespace.
             check: compare only.
         """
-        here = {name: path for name, path in namespaces.items() if name in self._planned}
+        here = {name: path for name, path in namespaces.items() if name in self._planned.settings}
         results = {name: Result() for name in here}
         owners: dict[str, _Part] = {}
         changes = self._compare(here, results, owners)
@@ -135,14 +102,16 @@ class Shaper:
                 results[name].failed = reason
         if touched:
             self._read_back({name: here[name] for name in touched if results[name].failed is None}, results)
-        self._applied |= {name: self._planned[name] for name, result in results.items() if result.failed is None}
+        self._applied |= {
+            name: self._planned.settings[name] for name, result in results.items() if result.failed is None
+        }
         for name in touched:
             self._changer.forget(name)  # it may have another interface now
         return results
 
     def prepare_for_changes(self, namespaces: Mapping[str, str]) -> None:
         """Have done what takes time before links in these namespaces can be changed, if they may be."""
-        if self._changes_ends and namespaces and self._network.path is not None:
+        if self._planned.changes_ends and namespaces and self._network.path is not None:
             # What does not succeed here is tried, and said, when a link is to change.
             self._changer.follow({RUN: self._network.path, **namespaces})
 
@@ -175,16 +144,15 @@ class Shaper:
         Raises:
             OSError: the run's namespace is gone.
         """
-        chosen = self.requested[1]
         concerned: Collection[str] = namespaces.keys()
         if devices is None:
-            self._plan(profile, chosen)
+            self._planned.change(profile)
         else:
-            concerned = [name for name in self._plan_changed(profile, devices) if name in namespaces]
+            concerned = [name for name in self._planned.change_links(profile, devices) if name in namespaces]
         changes = {
             name: {
                 item: (before, value)
-                for item, value in self._planned[name].items()
+                for item, value in self._planned.settings[name].items()
                 if value is not (before := self._applied[name].get(item)) and value != before
             }
             for name in concerned
@@ -194,13 +162,13 @@ class Shaper:
         begun: list[Finish] = []
         if own := _only(changes, ITEMS, False):
             turn = self._turns.prepare(own)
-            begun += [one.change(own, namespaces, due_s, turn) for one in self._backends if one.name == chosen]
+            begun += [one.change(own, namespaces, due_s, turn) for one in self._planned.chosen]
         if ends := _only(changes, ITEMS, True):
             turn = self._turns.prepare(ends)
             begun.append(
                 change_ends(ends, self._veths.wires, namespaces, self._network, due_s, turn, self._changer, reads_back)
             )
-        wanted = {name: self._planned[name] for name in changes}
+        wanted = {name: self._planned.settings[name] for name in changes}
         self._applied |= wanted
         number = next(self._numbers)
         self._last_changes |= {(name, item): number for name, change in changes.items() for item in change}
@@ -217,9 +185,9 @@ class Shaper:
             profile: with the same devices.
             devices: those whose links alone are others than those of the last profile.
         """
-        for name in self._plan_changed(profile, devices):
+        for name in self._planned.change_links(profile, devices):
             if name in self._applied:
-                self._applied[name] = self._planned[name]
+                self._applied[name] = self._planned.settings[name]
 
     def _finish_change(
         self, number: int, changes: Mapping[str, Changes], wanted: Mapping[str, Settings], seen: Sequence[Changed]
@@ -247,7 +215,7 @@ class Shaper:
         Raises:
             OSError, CommandError: the run's namespace is gone.
         """
-        planned, applied = self._planned, dict(self._applied)
+        planned, applied = self._planned.settings, dict(self._applied)
         here = {
             name: path for name, path in namespaces.items() if name in planned and planned[name] == applied.get(name)
         }
@@ -293,8 +261,9 @@ class Shaper:
         Raises:
             OSError: nothing passes any longer.
         """
-        chosen = [backend for backend in self._backends if backend.name == self.requested[1]]
-        return {key: tally for backend in chosen for key, tally in backend.count(namespaces, afresh).items()}
+        return {
+            key: tally for backend in self._planned.chosen for key, tally in backend.count(namespaces, afresh).items()
+        }
 
     def look(self, namespaces: Mapping[str, str]) -> dict[tuple[str, str], Passed]:
         """The counters and the queue of each shaped direction; those that have not changed may be left out.
@@ -305,7 +274,7 @@ class Shaper:
         Raises:
             OSError: nothing passes any longer.
         """
-        chosen = [backend for backend in self._backends if backend.name == self.requested[1]]
+        chosen = self._planned.chosen
         return {key: passed for backend in chosen for key, passed in backend.look(namespaces).items()}
 
     def counters(self) -> dict[str, Any]:
@@ -333,7 +302,7 @@ class Shaper:
         return {
             name: {
                 item: (active[name].get(item), value)
-                for item, value in self._planned[name].items()
+                for item, value in self._planned.settings[name].items()
                 if not same(value, active[name].get(item))
             }
             for name in namespaces

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from fedsim_runner.contract.claim import RUN_VARIABLE
-from fedsim_runner.testbed.docker.playbook import CALL_VARIABLE, Playbook, PlaybookResult, run_playbook
+from fedsim_runner.testbed.docker.playbook import Playbook, PlaybookResult, run_playbook
+from fedsim_runner.testbed.docker.playbook_environment import CALL_VARIABLE
 from fedsim_runner.testbed.orphans import processes_with
 from fedsim_runner.testbed.values import Failure
 

@@ -12,7 +12,7 @@ import pytest
 from fedsim_runner.lab.access import THIS_MACHINE
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.lab.ssh import Ssh
-from fedsim_runner.testbed.docker.playbook import _shared_connections
+from fedsim_runner.testbed.docker.playbook_environment import _shared_connections
 from fedsim_runner.testbed.docker.remote.control_sockets import ANSIBLE_NAME, SSH_NAME, fits
 from fedsim_runner.testbed.docker.remote.tunnel import ssh_options
 from fedsim_runner.testbed.docker.run_inventory import inventories
@@ -35,7 +35,7 @@ def test_ansible_shares_connections_where_their_sockets_fit(monkeypatch: pytest.
         monkeypatch.setattr(Path, "home", lambda: Path(home))
         return _shared_connections(Path(private), "0123abcd")
 
-    monkeypatch.setattr("fedsim_runner.testbed.docker.playbook._instead_of_home", lambda private: {})
+    monkeypatch.setattr("fedsim_runner.testbed.docker.playbook_environment._instead_of_home", lambda private: {})
     long = "/long" * 20
     assert chosen("/home/ann", "/tmp/private") == {"ANSIBLE_SSH_CONTROL_PATH_DIR": "/home/ann/.ansible/cp/0123abcd"}
     assert chosen(long, "/tmp/private") == {"ANSIBLE_SSH_CONTROL_PATH_DIR": "/tmp/private"}
