@@ -20,7 +20,7 @@ from typer.models import CommandInfo
 from ..console import standard_stream
 from ..contract.errors import Exit, FedsimError
 from ..user_folders import state_home
-from . import process_start
+from . import machine_limits, process_start
 from .app import app, out
 
 # Each is a file in verbs/ that registers itself with the app when it is imported; in the order of use, for --help.
@@ -45,6 +45,7 @@ VERBS = (
 )
 # Of a path that is too long.
 NAMED_LETTERS = 60
+NO_FOLDER = "the current folder has been removed: change to another one, and start again"
 GROUP_OPTIONS = frozenset({"-h", "--help", "--version", "--install-completion", "--show-completion"})
 
 
@@ -64,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def call(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code."""
     try:
+        if arguments and not _has_current_folder():
+            raise FedsimError(NO_FOLDER, Exit.SPEC)
         code: Any = app(args=add_verb(arguments), prog_name="fedsim-provision", standalone_mode=False)
         sys.stdout.flush()
         _refuse_lost_output(code)
@@ -151,6 +154,12 @@ def _report_bug(error: BaseException) -> int:
     if _comes_from_a_signal(error):
         _say("interrupted")
         return Exit.INTERRUPTED
+    if isinstance(error, MemoryError):  # too little is left to show it as usual
+        os.write(2, f"error: {machine_limits.out_of_memory()}\n".encode())
+        return Exit.LAB
+    if limit := machine_limits.explain(error):
+        _say(limit, *getattr(error, "__notes__", ()))
+        return Exit.LAB
     if mistake := _mistake_in_a_path(error):
         _say(mistake)
         return Exit.SPEC
@@ -167,7 +176,7 @@ def _mistake_in_a_path(error: BaseException) -> str:
         name = str(error.filename)
         return f"{name if len(name) <= NAMED_LETTERS else name[:NAMED_LETTERS] + '...'}: {error.strerror}"
     if isinstance(error, FileNotFoundError) and not _has_current_folder():
-        return "the current folder has been removed: change to another one, and start again"
+        return NO_FOLDER
     return ""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -19,6 +21,9 @@ LET_PASS = (
     "no firewall of the lab host applies to these namespaces, so what stops it is in the kernel (an eBPF program, a "
     "security module): try another kernel, or report it with the output of `fedsim-provision doctor --json`"
 )
+
+#: What helps where this process may open no more files.
+RAISE_FILES = "raise this user's limit of open files: `ulimit -n 1024`, or nofile in /etc/security/limits.conf"
 
 
 def find_missing(prefix: Sequence[str] = ()) -> list[tuple[str, str]]:
@@ -44,7 +49,8 @@ def find_missing(prefix: Sequence[str] = ()) -> list[tuple[str, str]]:
         if reason
     ]
     if not missing and packet:
-        missing.append((f"no packet passes between two namespaces connected as devices are ({packet})", LET_PASS))
+        fix = RAISE_FILES if os.strerror(errno.EMFILE) in packet else LET_PASS
+        missing.append((f"no packet passes between two namespaces connected as devices are ({packet})", fix))
     return missing
 
 
