@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fedsim_runner.agent.traces.rest import ALLOWANCE_S, SHARE, Rest
+from fedsim_runner.agent.traces.rest import ALLOWANCE_S, LONGEST_S, SHARE, Rest
 
 
 def test_one_slow_batch_puts_off_nothing() -> None:
@@ -24,4 +24,10 @@ def test_it_computes_for_its_share_in_the_long_run() -> None:
 
 def test_a_pause_is_not_saved_up() -> None:
     rest = Rest()
-    assert rest.until_s(1_000.0, 2 * ALLOWANCE_S) == pytest.approx(1_000.0 + ALLOWANCE_S / SHARE)
+    assert rest.until_s(1_000.0, 1.1 * ALLOWANCE_S) == pytest.approx(1_000.0 + 0.1 * ALLOWANCE_S / SHARE)
+
+
+def test_what_the_kernel_counts_while_a_virtual_machine_waits_puts_off_nothing_for_long() -> None:
+    rest = Rest()
+    assert rest.until_s(10.0, 5.0) == pytest.approx(10.0 + LONGEST_S)
+    assert rest.until_s(10.0 + LONGEST_S, 0.0) == pytest.approx(10.0 + LONGEST_S)
