@@ -283,6 +283,7 @@ def test_in_a_lab_of_several_back_ends_each_shapes_its_own_devices_links(
         for host in hosts.hosts.values():
             host.apply()
         south = hosts["south"].links.now(hosts["south"].settings.links)
+        assert south.peers
         assert all(one.up == Link() for one in south.peers)
         for source, target in (("b", "server"), ("server", "b"), ("a", "server"), ("a", "c"), ("b", "c")):
             asked_s = (

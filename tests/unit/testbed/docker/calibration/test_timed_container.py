@@ -10,6 +10,7 @@ import pytest
 
 from fedsim_runner.compute.references import REFERENCES
 from fedsim_runner.compute.timing_program import READY
+from fedsim_runner.contract.cpu_limit import limit_to
 from fedsim_runner.testbed.docker.calibration.timed_container import TimingError, time_steps
 
 STEPS = [[0.4, 0.1], [0.4, 0.1], [0.4, 0.1]]
@@ -18,6 +19,8 @@ PART_S = 0.004
 
 class FakeContainer:
     """Says that it is ready, and has timed steps once it was told to begin; or ends with a code before that."""
+
+    id = "0123456789ab"
 
     def __init__(self, ends_with: int | None = None) -> None:
         self.ends_with = ends_with
@@ -62,7 +65,8 @@ def test_a_container_is_limited_before_it_begins_and_removed_afterwards(referenc
     container = FakeContainer()
     client = FakeClient(container)
     timing = time_steps(client, "fedsim/engine:1", reference, 1, 0.25, 1.0, part_seconds=2.0)
-    assert container.calls == ["limit 5000 of 20000", "SIGUSR1", "remove"]
+    limit = limit_to(0.25, device=container.id)  # a period of its own, as devices have
+    assert container.calls == [f"limit {limit.quota_us} of {limit.period_us}", "SIGUSR1", "remove"]
     assert (timing.wall_s, timing.cpu_s, timing.cpus, timing.steps) == (0.4, 0.1, 0.25, 3)
     assert (timing.part_cpu_s, client.command[-1]) == (PART_S, "2.0")
     compile(client.command[2], reference.name, "exec")  # two programs as one
