@@ -129,7 +129,7 @@ def table(verdicts: Sequence[Verdict]) -> str:
         "",
         f"Without a mistake: {len(accepted)} of {len(verdicts)}, {_share(accepted, verdicts)}.",
         "",
-        "| what stands against it | files | message to the user |",
+        "| reason | files | message to the user |",
         "|---|---|---|",
     ]
     for outcome in (NOT_HERE, REFUSED):
@@ -177,18 +177,18 @@ HEAD = """\
 
 # Which FederatedScope experiments run
 
-Counted is every YAML file with a top-level `federate:` in FederatedScope's repository at commit 480b67d, outside
-`benchmark/FedHPOBench`. Each is the `config_file`, unchanged, of an experiment with `data: {dataset: federatedscope}`,
-devices of engine federatedscope, and as many clients as it asks for, at most ten. It *plans* if `fedsim-provision plan`
-has nothing against it. Data sets that are not on the control node, and packages that its interpreter or the images
-lack, are no mistake of the file: with them it plans. Data that are no labelled samples (graphs, ratings, pairs of
-augmented images) are given to the devices as FederatedScope makes them. That a file plans does not say that it was run:
-where its packages are not at hand, it was not. What a file says of addresses, folders, GPUs and numbers of
-clients is overridden, and switches of standalone mode are removed, with a note in the plan
+Every YAML file with a top-level `federate:` in FederatedScope's repository at commit 480b67d is counted, except those
+in `benchmark/FedHPOBench`. Each is used, unchanged, as the `config_file` of an experiment with `data:
+{dataset: federatedscope}`, devices of the engine federatedscope, and as many clients as it asks for, at most ten. It
+*plans* if `fedsim-provision plan` finds no mistake in it. Data sets that are not on the control node, and packages
+that its interpreter or the images lack, are not mistakes of the file: with them it plans. Data other than labelled
+samples (graphs, ratings, pairs of augmented images) reach the devices in FederatedScope's own form. That a file plans
+does not mean that it was run: where its packages are not at hand, it was not. Addresses, folders, GPUs and numbers of
+clients in the file are overridden, and switches of standalone mode are removed, with a note in the plan
 ([spec.md](spec.md#federatedscope)).
 
-All reasons against a file are reported in one pass, first what its course as a whole is about where that is impossible
-here.
+All reasons against a file are reported in one pass. If its course as a whole is impossible here, that reason comes
+first.
 """
 
 

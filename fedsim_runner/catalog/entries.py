@@ -251,10 +251,10 @@ class EnergyEntry(Entry):
         description="Power of the whole device while it computes with all that it has, in watts."
     )
     joules_per_megabyte_up: Annotated[float, Field(ge=0, le=1_000_000)] = Field(
-        default=0, description="What sending 10^6 bytes takes besides, in joules."
+        default=0, description="Additional energy for sending 10^6 bytes, in joules."
     )
     joules_per_megabyte_down: Annotated[float, Field(ge=0, le=1_000_000)] = Field(
-        default=0, description="What receiving 10^6 bytes takes besides, in joules."
+        default=0, description="Additional energy for receiving 10^6 bytes, in joules."
     )
     source: str = Field(description="Where the figures are from; the report has it.")
 
@@ -289,7 +289,7 @@ class DeviceTypeEntry(LimitsEntry):
     )
     compute: ComputeEntry | None = Field(
         default=None,
-        description="How fast the type is. Its devices then get as much of a lab host as makes them so fast "
+        description="How fast the type is. Its devices then get the share of a lab host that makes them this fast "
         "([fidelity.md](fidelity.md)), and `cpus` only says how many cores it has. Not given: it is nominal, with "
         "`cpus` cores of the lab host, however fast those are. A type without `compute` of its own that changes its "
         "base's `cpus` is nominal, and so is a device that overrides them.",

@@ -111,7 +111,7 @@ class EventEntry(Entry):
         | None
     ) = Field(
         default=None,
-        description="What: other traffic on the links, which leaves so many kbit/s less of the rate; in both "
+        description="What: other traffic on the links, which lowers the rate by this many kbit/s; in both "
         "directions, or `up` and `down`. 0 ends it.",
     )
     duration: Seconds | None = Field(

@@ -175,7 +175,7 @@ classes in the data. Data set `federatedscope` has no default course, as the con
 _PACKAGES = """\
 <a id="requirements"></a>
 
-Code of your own belongs into the `contrib` folders of a checkout that `source` names. Each of its modules is found,
+Your own code belongs in the `contrib` folders of a checkout that `source` names. Each of its modules is found,
 whatever another one lacks; the log names those that cannot be imported and why. A name whose module imports a package
 that the images do not have is refused before anything is built. What it needs besides FederatedScope's own
 dependencies is listed in `requirements`: pip resolves the list once on the control node, with this user's own

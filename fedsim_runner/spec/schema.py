@@ -323,7 +323,7 @@ class FederatedScopeSection(Entry):
 
 
 class LabSection(Entry):
-    """What the experiment asks of a lab of several hosts. Which hosts these are, their inventory says: see
+    """What the experiment requires of a lab of several hosts. The lab's inventory names these hosts: see
     [labs.md](labs.md)."""
 
     encrypt: bool = Field(
@@ -369,8 +369,8 @@ class ExperimentFile(Entry):
     )
     regions: dict[KindName, dict[KindName, RegionEntry]] = Field(
         default_factory=dict,
-        description="How far regions are from each other: `eu: {us: {latency_ms: 45}}`. Each pair of regions that "
-        "devices are in needs its latency; see [topologies.md](topologies.md).",
+        description="How far regions are from each other: `eu: {us: {latency_ms: 45}}`. Each pair of regions "
+        "with devices needs a latency; see [topologies.md](topologies.md).",
     )
     course: CourseSection = Field(default_factory=CourseSection, description="Limits of the course.")
     events: list[EventEntry] = Field(
@@ -379,9 +379,9 @@ class ExperimentFile(Entry):
     )
     time: Literal["real", "dilated"] = Field(
         default="real",
-        description="Whose time all times and rates are of. `real`: the lab hosts', and `cpu_factor` slows down "
-        "computing alone. `dilated`: the devices', and one factor, that of the cpus, scales links, limits and events "
-        "as well, so that computing and sending keep their ratio ([time.md](time.md)).",
+        description="The clock that all times and rates refer to. `real`: that of the lab hosts; `cpu_factor` slows "
+        "down computing alone. `dilated`: that of the devices; the cpu factor scales links, limits and events as well, "
+        "so that computing and sending keep their ratio ([time.md](time.md)).",
     )
     cpu_factor: Annotated[float, Field(gt=0, le=1000)] | None = Field(
         default=None,
@@ -389,7 +389,7 @@ class ExperimentFile(Entry):
         "Not given: the largest factor up to 1 that fits the lab. Above 1, for devices that are faster than the lab's, "
         "only with `time: dilated`.",
     )
-    lab: LabSection = Field(default_factory=LabSection, description="What is asked of a lab of several hosts.")
+    lab: LabSection = Field(default_factory=LabSection, description="Requirements on a lab of several hosts.")
     placement: Literal["spread", "pack"] = Field(
         default="spread",
         description="How devices are divided among the lab hosts: `spread` evenly over all, by their cpus, or `pack` "
