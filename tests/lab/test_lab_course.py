@@ -29,13 +29,17 @@ FAILED, LINKS_OUT = 5, 6
 
 
 def behind_a_jump_host(lab: Lab, folder: Path) -> Path:
-    """An inventory in which lab3 is a name of ssh_config, which says that it is reached through lab1."""
+    """An inventory in which lab3 is a name of ssh_config, which says that it is reached through lab1.
+
+    It has no key, and ssh_config only that of the jump host, so that nothing but ``--private-key`` opens the lab hosts.
+    """
     hosts = yaml.safe_load((lab.inventory() / "hosts.yml").read_text(encoding="utf-8"))
+    del hosts["lab_hosts"]["vars"]["ansible_ssh_private_key_file"]
     config = folder / "ssh_config"
     config.write_text(
-        f"Host first\n  HostName {lab['lab1'].address}\n"
+        f"Host first\n  HostName {lab['lab1'].address}\n  IdentityFile {lab.access.key}\n"
         f"Host behind\n  HostName {lab['lab3'].address}\n  ProxyJump first\n"
-        f"Host *\n  User root\n  IdentityFile {lab.access.key}\n  UserKnownHostsFile {lab.access.known_hosts}\n",
+        f"Host *\n  User root\n  UserKnownHostsFile {lab.access.known_hosts}\n",
         encoding="utf-8",
     )
     hosts["lab_hosts"]["hosts"]["lab3"] = {
@@ -55,12 +59,14 @@ class ControlNode:
         lab: the lab.
         folder: an empty one.
         inventory: of all that it uses; a run on fewer lab hosts names another one.
+        key: for ``--private-key``, where the inventory has none.
     """
 
-    def __init__(self, lab: Lab, folder: Path, inventory: Path) -> None:
+    def __init__(self, lab: Lab, folder: Path, inventory: Path, key: Path | None = None) -> None:
         self.lab = lab
         self.folder = folder
-        self.on_the_lab = ("-i", str(inventory))
+        self.key = () if key is None else ("--private-key", str(key))
+        self.on_the_lab = ("-i", str(inventory), *self.key)
         self._environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state")}
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
@@ -111,7 +117,8 @@ class ControlNode:
 def control(three_lab_hosts: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlNode]:
     """A control node with the quickstart's testbed up on the lab, waiting at the gate."""
     folder = tmp_path_factory.mktemp("control")
-    node = ControlNode(three_lab_hosts, folder, behind_a_jump_host(three_lab_hosts, folder))
+    key = three_lab_hosts.access.key
+    node = ControlNode(three_lab_hosts, folder, behind_a_jump_host(three_lab_hosts, folder), key)
     try:
         node.call("up", str(spec()), "--run", RUN, *node.on_the_lab)
         yield node
@@ -139,16 +146,16 @@ def test_every_verb_works_on_a_run_over_three_lab_hosts(control: ControlNode) ->
 
     # While it waits at the gate.
     for device in sorted(DEVICES):
-        assert control.call("exec", RUN, device, "--", "hostname").strip() == device
-    assert all(device in control.call("status", RUN) for device in DEVICES)
+        assert control.call("exec", *control.key, RUN, device, "--", "hostname").strip() == device
+    assert all(device in control.call("status", RUN, *control.key) for device in DEVICES)
     assert RUN in control.call("status", "--all", *control.on_the_lab)
-    control.call("verify", RUN, right=(0, LINKS_OUT))
+    control.call("verify", RUN, *control.key, right=(0, LINKS_OUT))
     measured = {(row["device"], row["direction"]) for row in control.rows("links.csv")}
     assert measured == {(device, direction) for device in DEVICES for direction in ("up", "down")}
 
     # The course, followed from two other shells.
     course = control.start("run", str(spec()), "--run", RUN, "--keep", *control.on_the_lab)
-    followers = (control.start("logs", RUN, "-f"), control.start("status", RUN, "--watch"))
+    followers = [control.start(*words, RUN, *control.key) for words in (("logs", "-f"), ("status", "--watch"))]
     try:
         output, _ = course.communicate(timeout=LONGEST_S)
         assert course.returncode == 0, output
@@ -162,16 +169,16 @@ def test_every_verb_works_on_a_run_over_three_lab_hosts(control: ControlNode) ->
     assert "Traceback" not in output + "".join(said)
 
     # After it.
-    status = json.loads(control.call("status", RUN, "--json"))
+    status = json.loads(control.call("status", RUN, "--json", *control.key))
     assert status
     assert control.report()["status"] == "finished" and len(control.report()["rounds"]) == ROUNDS
     the_tables_are_full(control, placed)
-    control.call("collect", RUN)
+    control.call("collect", RUN, *control.key)
     assert {folder.name for folder in (control.folder / f"runs/{RUN}/collected").iterdir()} == DEVICES
     control.call("down", "--all", *control.on_the_lab)
     assert control.left_over(RUN) == []
     # Twice is safe.
-    control.call("down", RUN)
+    control.call("down", RUN, *control.key)
     sizes = control.call("images", *control.on_the_lab)
     assert all(host.name in sizes for host in control.lab.hosts) and "iot-minimal-light" in sizes
     control.call("report", RUN)
