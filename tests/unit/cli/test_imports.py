@@ -18,18 +18,9 @@ print(json.dumps([code, *(name for name in {big} if name in sys.modules)]), file
 
 
 @pytest.mark.process
-@pytest.mark.parametrize(
-    ("arguments", "needed"),
-    [
-        (["--help"], ()),
-        (["--version"], ()),
-        (["up", "--help"], ()),
-        (["ansible-env"], ()),
-    ],
-    ids=" ".join,
-)
-def test_only_what_the_verb_uses_is_imported(arguments: list[str], needed: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["up", "--help"], ["ansible-env"]], ids=" ".join)
+def test_only_what_the_verb_uses_is_imported(arguments: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(big=BIG), *arguments], capture_output=True, text=True, timeout=60
     )
-    assert json.loads(done.stderr.splitlines()[-1]) == [0, *needed]
+    assert json.loads(done.stderr.splitlines()[-1]) == [0]
