@@ -59,7 +59,7 @@ def prepare_run(experiment: Experiment, options: RunOptions, reserved: Reserved,
         refuse_foreign_inventory(folder)
         existed = bool(left_over(testbed, run))
         kept = keep_initial_model(keep_dockerfiles(experiment, folder), folder)
-        plan, lacks = plan_beside_others(kept, testbed, run)
+        plan, lacks = plan_beside_others(kept, testbed, run, reserved.is_new)
         if not reserved.is_new:
             forget_results(folder)
         write_run_files(plan, folder)

@@ -48,6 +48,11 @@ options:
     description: The reservations that the plan counted with, each as its run, C(@) and when it was made.
     type: list
     elements: str
+  new:
+    description: Whether nothing was known of the run before. A run of the same name that another user, or a user of
+      another machine, has on the lab host is then refused.
+    type: bool
+    default: false
   state_root:
     description: Folder that holds the state folders of runs.
     type: path
@@ -88,6 +93,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names imp
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.paths import STATE_ROOT, StateFolder
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.reservation import (
     Reservation,
+    RunOfAnotherError,
     describe_whose,
     give_back,
     read_reservation,
@@ -110,6 +116,7 @@ ARGUMENTS: dict[str, Any] = {
     "memory_bytes": {"type": "int", "default": 0},
     "gpu_ids": {"type": "list", "elements": "str", "default": []},
     "known": {"type": "list", "elements": "str"},
+    "new": {"type": "bool", "default": False},
     "state_root": {"type": "path", "default": str(STATE_ROOT)},
     **RUN,
     **CONTROL,
@@ -165,7 +172,11 @@ def work(call: Call) -> dict[str, Any]:
         return other.counts and bool(gpu_ids & set(other.gpu_ids))
 
     before = read_reservation(state)
-    unknown = [str(other) for other in reserve(state, parse_control(params["control"]), wanted, is_unknown)]
+    control = parse_control(params["control"])
+    try:
+        unknown = [str(other) for other in reserve(state, control, wanted, is_unknown, params["new"])]
+    except RunOfAnotherError as error:
+        raise FailedError(str(error), fedsim_exit_code=error.exit) from error
     if params["known"] is None and unknown:
         refuse_gpus(call, state, unknown[0])
     if params["known"] is None and gpu_ids:

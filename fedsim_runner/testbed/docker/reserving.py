@@ -40,11 +40,14 @@ def wanted_of(plan: Plan) -> Mapping[str, Reservation]:
     return found
 
 
-def reserve_here(plan: Plan) -> Sequence[str]:
+def reserve_here(plan: Plan, is_new: bool) -> Sequence[str]:
     """Reserve on this machine, the plan's only lab host; return the runs that came first.
+
+    ``is_new``: nothing was known of the run before.
 
     Raises:
         RunBusyError: another process works on the run.
+        RunOfAnotherError: somebody else has a run of that name.
         FedsimError: the state folder cannot be written.
     """
     (host,) = plan.lab_hosts
@@ -56,17 +59,21 @@ def reserve_here(plan: Plan) -> Sequence[str]:
             own_control("fedsim-provision"),
             wanted_of(plan)[host.name],
             lambda other: other.token not in known,
+            is_new,
         )
     except OSError as error:
         raise FedsimError(f"state folder {state.path}: {error.strerror}", Exit.LAB) from error
     return [str(other) for other in found]
 
 
-def reserve_by_play(plan: Plan, access: LabAccess) -> Sequence[str]:
+def reserve_by_play(plan: Plan, access: LabAccess, is_new: bool) -> Sequence[str]:
     """Reserve on all lab hosts at once; return the runs that came first on one of them.
 
+    ``is_new``: nothing was known of the run before.
+
     Raises:
-        FedsimError: a lab host cannot be reached, or another process works on the run.
+        FedsimError: a lab host cannot be reached, another process works on the run, or somebody else has one of that
+            name.
     """
     log, wanted = io.StringIO(), wanted_of(plan)
     reservations = {
@@ -75,6 +82,7 @@ def reserve_by_play(plan: Plan, access: LabAccess) -> Sequence[str]:
             "memory_bytes": wanted[host.name].memory_bytes,
             "gpu_ids": list(wanted[host.name].gpu_ids),
             "known": sorted(tokens_of(host)),
+            "new": is_new,
         }
         for host in plan.lab_hosts
     }

@@ -16,11 +16,24 @@ from typing import Final
 
 from . import atomic
 from .claim import Control, locked, read_claim, take_claim_locked, this_machine
+from .errors import Exit, FedsimError
 from .paths import StateFolder
 from .typed_json import FormError, dump, load
 
 #: A run of another machine, whose processes cannot be seen here, is being provisioned for so many seconds at most.
 PROVISIONING_S: Final = 1800
+
+
+class RunOfAnotherError(FedsimError):
+    """A run of the same name is there already, and somebody else has made it."""
+
+    exit = Exit.SPEC
+
+    def __init__(self, run: str, control: Control) -> None:
+        super().__init__(
+            f"there is a run {run} already, of user {control.user} on {control.host}: choose another name for this one "
+            f"(--run NAME), or remove that one first (`fedsim-provision down {run}`)"
+        )
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,11 @@ def read_reservations(state_root: Path) -> list[Reservation]:
 
 
 def reserve(
-    state: StateFolder, control: Control, wanted: Reservation, refuses: Callable[[Reservation], bool]
+    state: StateFolder,
+    control: Control,
+    wanted: Reservation,
+    refuses: Callable[[Reservation], bool],
+    is_new: bool = False,
 ) -> list[Reservation]:
     """Reserve what a plan gives a run here, and claim the run; return the other runs' reservations that refuse it.
 
@@ -93,8 +110,10 @@ def reserve(
         control: who works on the run.
         wanted: what it is given.
         refuses: whether another run's reservation does: one of which the plan does not know.
+        is_new: whoever asks for the run knew nothing of it before.
 
     Raises:
+        RunOfAnotherError: it is new, and another user, or one of another machine, has a run of that name here.
         RunBusyError: another process works on the run.
         OSError: the state folder cannot be written.
     """
@@ -104,6 +123,9 @@ def reserve(
         refusing = [found for found in others if refuses(found)]
         if refusing:
             return refusing
+        found = read_claim(state) if is_new else None
+        if found is not None and (found.control.user, found.control.host) != (control.user, control.host):
+            raise RunOfAnotherError(state.path.name, found.control)
         take_claim_locked(state, control, make=True)
         made = replace(wanted, user=control.user, made=time.time(), pending=True, live=True)
         atomic.write(state.reservation, json.dumps(dump(made)) + "\n", 0o644)

@@ -11,10 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from fedsim_runner.contract.claim import RunBusyError, own_control, read_claim, take_claim
+from fedsim_runner.contract.claim import Control, RunBusyError, own_control, read_claim, take_claim
 from fedsim_runner.contract.paths import StateFolder
 from fedsim_runner.contract.process_identity import start_time
-from fedsim_runner.contract.reservation import Reservation, give_back, hand_over, read_reservations, reserve
+from fedsim_runner.contract.reservation import (
+    Reservation,
+    RunOfAnotherError,
+    give_back,
+    hand_over,
+    read_reservations,
+    reserve,
+)
 
 MINE = own_control("a test")
 PARENT = replace(MINE, process=f"{os.getppid()}:{start_time(os.getppid())}", user="bob")
@@ -48,6 +55,24 @@ def root(tmp_path: Path) -> Path:
 
 def of(root: Path, run: str) -> StateFolder:
     return StateFolder(root / run)
+
+
+@pytest.mark.parametrize("hers", [replace(GONE, user="bob"), replace(GONE, host="desk")], ids=["user", "machine"])
+def test_a_new_run_does_not_take_over_one_of_the_same_name_that_somebody_else_has(root: Path, hers: Control) -> None:
+    assert reserve(of(root, "a"), hers, WANTED, lambda other: True, is_new=True) == []
+    before = of(root, "a").reservation.read_text()
+    with pytest.raises(RunOfAnotherError, match=rf"a run a already, of user {hers.user} on {hers.host}: choose"):
+        reserve(of(root, "a"), MINE, replace(WANTED, cpus=0.5), lambda other: True, is_new=True)
+    assert of(root, "a").reservation.read_text() == before
+    claim = read_claim(of(root, "a"))
+    assert claim is not None and claim.control == hers
+    # Who has the run's folder carries it on.
+    assert reserve(of(root, "a"), MINE, WANTED, lambda other: True) == []
+
+
+def test_who_has_lost_the_folder_of_a_run_may_begin_it_again(root: Path) -> None:
+    assert reserve(of(root, "a"), GONE, WANTED, lambda other: True, is_new=True) == []
+    assert reserve(of(root, "a"), MINE, WANTED, lambda other: True, is_new=True) == []
 
 
 def test_a_plan_that_does_not_know_another_reservation_is_refused(root: Path) -> None:
