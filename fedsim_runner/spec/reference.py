@@ -8,7 +8,6 @@ from typing import Any
 
 from ..catalog.data_sets import BUNDLED, CLIENT_TEST_SHARE, CLIENT_VAL_SHARE, MIN_SAMPLES
 from ..catalog.load import load_catalog
-from ..catalog.name_rules import KIND_PATTERN
 from ..catalog.resolve import DEFAULT_PIDS, KILO, MEMORY_MB
 from ..compute.values import Compute
 from ..contract.device_file import DISK_BYTES
@@ -256,7 +255,7 @@ def _make_rows(entry: Mapping[str, Any]) -> Iterable[Sequence[str]]:
     required = entry.get("required", ())
     for key, value in entry["properties"].items():
         default = "required" if key in required else _describe_default(value)
-        yield f"`{key}`", _describe_value(value), default, value.get("description", "")
+        yield f"`{key}`", describe_value(value), default, value.get("description", "")
 
 
 def _describe_default(value: Mapping[str, Any]) -> str:
@@ -266,28 +265,43 @@ def _describe_default(value: Mapping[str, Any]) -> str:
     return f"`{str(shown).lower() if isinstance(shown, bool) else shown}`"
 
 
-def _describe_value(value: Mapping[str, Any]) -> str:
-    if "$ref" in value:
-        name = value["$ref"].rsplit("/", 1)[-1]
-        return f"[mapping](#{_LINKS[name]})"
+def describe_value(value: Mapping[str, Any], many: bool = False) -> str:
+    """What a key takes, such as `list of numbers > 0`; ``many``: in the plural, as what is in a list."""
+    forms = _alternatives(value, many)
+    # Without a comma, what follows `list of numbers` would be in the list as well.
+    comma = "," if any(" of " in form for form in forms[:-1]) else ""
+    return f"{', '.join(forms[:-1])}{comma} or {forms[-1]}" if len(forms) > 1 else forms[0]
+
+
+def _alternatives(value: Mapping[str, Any], many: bool) -> list[str]:
     for options in ("oneOf", "anyOf"):
         if options in value:
-            return " or ".join(_describe_value(option) for option in value[options])
+            return [form for option in value[options] for form in _alternatives(option, many)]
+    if "enum" in value:
+        return [f"`{choice}`" for choice in value["enum"]]
+    if value.get("type") == "boolean":
+        return ["`true`", "`false`"]
+    return [_describe_one_form(value, many)]
+
+
+def _describe_one_form(value: Mapping[str, Any], many: bool) -> str:
+    plural = "s" if many else ""
+    if "$ref" in value:
+        name = value["$ref"].rsplit("/", 1)[-1]
+        return f"[mapping{plural}](#{_LINKS[name]})"
     if "const" in value:
         return f"`{value['const']}`"
-    if "enum" in value:
-        return ", ".join(f"`{choice}`" for choice in value["enum"])
     if value.get("pattern"):
-        return "name"
+        return f"name{plural}"
     kind = value.get("type")
     if kind == "array":
-        if value.get("maxItems") == value.get("minItems", 0):
-            return f"list of {value['minItems']}, each a {_describe_value(value['items'])}"
-        return f"list of {_describe_value(value['items'])}"
+        length = f"{value['minItems']} " if value.get("maxItems") == value.get("minItems", 0) else ""
+        return f"list{plural} of {length}{describe_value(value['items'], many=True)}"
     if kind == "object":
-        below = value.get("additionalProperties") or value.get("patternProperties", {}).get(KIND_PATTERN)
-        return f"names, each with a {_describe_value(below)}" if isinstance(below, dict) else "mapping"
-    shown = {"integer": "whole number", "number": "number", "string": "text", "boolean": "`true`, `false`"}[str(kind)]
+        below = [value.get("additionalProperties"), *value.get("patternProperties", {}).values()]
+        values = next((one for one in below if isinstance(one, dict)), None)
+        return f"mapping{plural}" + (f" of names to {describe_value(values, many=True)}" if values else "")
+    shown = {"integer": f"whole number{plural}", "number": f"number{plural}", "string": "text"}[str(kind)]
     limits = [
         f"{sign} {value[key]:,}".replace(",", " ")
         for key, sign in (("exclusiveMinimum", ">"), ("minimum", ">="), ("exclusiveMaximum", "<"), ("maximum", "<="))

@@ -15,7 +15,7 @@ import yaml
 from fedsim_runner.runs.experiment_file import load_experiment
 from fedsim_runner.spec.__main__ import main, schema_text
 from fedsim_runner.spec.json_schema import json_schema
-from fedsim_runner.spec.reference import reference
+from fedsim_runner.spec.reference import describe_value, reference
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
@@ -89,6 +89,35 @@ def test_reference_names_every_key() -> None:
         for key in entry["properties"]:
             assert f"| `{key}` |" in page
             assert entry["properties"][key].get("description"), f"{key} has no description"
+
+
+NUMBER = {"type": "number", "minimum": 0}
+NAMED = {"type": "object", "patternProperties": {"^[a-z]+$": {"$ref": "#/$defs/RegionEntry"}}}
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (NUMBER, "number >= 0"),
+        ({"type": "boolean"}, "`true` or `false`"),
+        ({"enum": ["a", "b", "c"]}, "`a`, `b` or `c`"),
+        ({"oneOf": [{"enum": ["a", "b"]}, NAMED]}, "`a`, `b` or mapping of names to [mappings](#regions)"),
+        ({"type": "array", "items": {"type": "string"}}, "list of text"),
+        ({"type": "array", "items": {"type": "array", "items": NUMBER}}, "list of lists of numbers >= 0"),
+        ({"type": "array", "items": NUMBER, "minItems": 2, "maxItems": 2}, "list of 2 numbers >= 0"),
+        ({"type": "array", "items": NAMED}, "list of mappings of names to [mappings](#regions)"),
+        ({"anyOf": [{"type": "array", "items": NUMBER}, NUMBER]}, "list of numbers >= 0, or number >= 0"),
+        ({"type": "object", "additionalProperties": True}, "mapping"),
+        ({"type": "object", "additionalProperties": {"type": "boolean"}}, "mapping of names to `true` or `false`"),
+        ({"type": "object", "patternProperties": {"^[a-z]+$": {"type": "array", "items": NUMBER}}},
+         "mapping of names to lists of numbers >= 0"),
+        ({"type": "object", "additionalProperties": NAMED},
+         "mapping of names to mappings of names to [mappings](#regions)"),
+    ],
+    ids=lambda case: case if isinstance(case, str) else "",
+)  # fmt: skip
+def test_reference_says_what_a_key_takes(value: dict[str, Any], words: str) -> None:
+    assert describe_value(value) == words
 
 
 def test_quickstart_has_a_link_with_rate_and_delay_on_every_device(repository: Path) -> None:
