@@ -392,8 +392,8 @@ class ExperimentFile(Entry):
     lab: LabSection = Field(default_factory=LabSection, description="Requirements on a lab of several hosts.")
     placement: Literal["spread", "pack"] = Field(
         default="spread",
-        description="How devices are divided among the lab hosts: `spread`, each to the one with the most cpus left, or "
-        "`pack`, onto as few as have enough. See [placement](placement.md).",
+        description="How devices are divided among the lab hosts: `spread`: each to the one with the most "
+        "cpus left; `pack`: onto as few as have enough. See [placement](placement.md).",
     )
     data: DataSection = Field(default_factory=DataSection, description="Data set and split.")
     federatedscope: FederatedScopeSection = Field(
