@@ -154,7 +154,7 @@ def start(
         docker: False: plain processes on this machine, without limits and links.
         name: name of the run; None: made from experiment and time.
         runs_dir: where run folders are created.
-        keep: leave the testbed up afterwards.
+        keep: leave the testbed up at the end.
         options: further options of ``fedsim-provision run``: ``["--target", "0.9"]``.
 
     Raises:

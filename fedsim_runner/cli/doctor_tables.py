@@ -116,7 +116,7 @@ def _link_rows(found: Findings) -> list[dict[str, Any]]:
     for missing in probe.get("missing") or []:
         if missing["what"] not in not_needed:
             ok = None if chosen else False
-            rows.append(_row(str(missing["what"]), "missing", "for some back end", ok, str(missing["fix"])))
+            rows.append(_row(str(missing["what"]), "missing", "for links", ok, str(missing["fix"])))
     return rows
 
 

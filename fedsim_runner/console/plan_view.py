@@ -78,7 +78,7 @@ def render_plan(plan: Plan) -> RenderableType:
     else:
         parts.append(Text(describe_traffic(plan.traffic, experiment.total_rounds)))
     if experiment.timeline:
-        without = "; the times above are those without them" if plan.traffic is not None else ""
+        without = "; the times above leave them out" if plan.traffic is not None else ""
         parts.append(Text(f"Events: {count_entries(experiment.timeline)} (--events lists them){without}"))
     parts += [Text.assemble(("note: ", "yellow"), note) for note in (*plan.course_notes, *plan.notes)]
     return Group(*parts)

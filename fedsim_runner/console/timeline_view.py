@@ -29,11 +29,11 @@ def render_timeline(timeline: Sequence[TimelineEntry]) -> RenderableType:
 
 
 def count_entries(timeline: Sequence[TimelineEntry]) -> str:
-    """How many entries there are of each kind of time: ``6 at a time, 2 with a round``."""
+    """How many entries there are of each kind of time: ``6 at a given time, 2 in a given round``."""
     kinds = (
-        ("at a time", [entry for entry in timeline if entry.at_s is not None and not entry.of_availability]),
-        ("with a round", [entry for entry in timeline if entry.round is not None]),
-        ("with a device's state", [entry for entry in timeline if entry.when is not None]),
+        ("at a given time", [entry for entry in timeline if entry.at_s is not None and not entry.of_availability]),
+        ("in a given round", [entry for entry in timeline if entry.round is not None]),
+        ("as a device reaches a state", [entry for entry in timeline if entry.when is not None]),
         ("of availability", [entry for entry in timeline if entry.of_availability]),
     )
     return ", ".join(f"{len(entries)} {kind}" for kind, entries in kinds if entries)

@@ -48,9 +48,9 @@ def _describe_factor(factor: float, scale: TimeScale) -> Iterator[str]:
         yield describe_dilation(factor)
     elif factor < 1:
         yield (
-            f"compute is scaled by {factor:g} on every device, so ratios hold; links stay in real time, so computing "
-            f"takes {1 / factor:.3g} times as long beside sending as on the devices: time: dilated scales both "
-            f"(repeat with cpu_factor: {factor:g})"
+            f"compute is scaled by {factor:g} on every device, so ratios hold; links stay in real time, so compared "
+            f"with sending, computing takes {1 / factor:.3g} times as long as on the devices: time: dilated scales "
+            f"both (repeat with cpu_factor: {factor:g})"
         )
 
 
@@ -87,11 +87,12 @@ def _describe_host(host: LabHost, here: Sequence[PlacedDevice]) -> Iterator[str]
     yield from describe_held_cpus(host)
     cpus = sum(item.cpus for item in here)
     if cpus > host.cpus:
-        yield f"lab host {host.name}: devices were promised {cpus:.2f} cpus, it has {host.cpus:g}: they will compete"
+        promised = f"devices were promised {cpus:.2f} cpus, more than its {host.cpus:g}"
+        yield f"lab host {host.name}: {promised}: they will compete"
     memory = sum(item.device.type.memory_bytes for item in here)
     if memory > host.memory_bytes:
         yield (
-            f"lab host {host.name}: devices may use {size(memory)} of memory together, it has "
+            f"lab host {host.name}: devices together may use {size(memory)} of memory, more than its "
             f"{size(host.memory_bytes)}: each device's limit holds, but their sum is over-committed"
         )
     without_gpu = [item.device.name for item in here if item.gpus < gpus_for(item.device, host)]

@@ -169,7 +169,8 @@ class _Comparison:
         name = self._server.name
         number = self._server.leaves.get(("federate", "client_num"), clients)
         if number != clients:
-            yield f"federate.client_num of {name} is {number}: the course has {clients} clients, one for each file"
+            those = f"{clients} client{'s' * (clients != 1)}"
+            yield f"federate.client_num of {name} is {number}: the course has {those}, one for each file"
         for (path, mine), files in self._decided.items():
             theirs = _shown(_in_force(self._server, path))
             have = "has" if len(files) == 1 else "have"

@@ -108,8 +108,8 @@ def beyond_lab_hosts(experiment: Experiment, factor: float) -> Iterator[Beyond]:
     if far:
         longest = max(far.values())
         yield Beyond(
-            f"{_join(list(far))}: a round trip to the server of {longest:g} s takes {longest / factor:.3g} s, and a "
-            f"kernel forgets a connection that is not confirmed within {CONNECTS_WITHIN_S:g} s",
+            f"{_join(list(far))}: a round trip to the server of {longest:g} s takes {longest / factor:,.4g} s, and "
+            f"a kernel forgets a connection that is not confirmed within {CONNECTS_WITHIN_S:g} s",
             least=longest / CONNECTS_WITHIN_S * 1.01,
         )
 

@@ -32,7 +32,7 @@ def rerun(
     run: Annotated[
         str, typer.Argument(metavar="RUN", help="Folder of the run, or its name; also of a sweep.", show_default=False)
     ],
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the testbed up afterwards.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the testbed up at the end.")] = False,
     no_docker: Annotated[
         bool, typer.Option("--no-docker", help="As plain processes; a run without Docker is always repeated so.")
     ] = False,

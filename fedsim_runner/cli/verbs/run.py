@@ -31,7 +31,7 @@ from ..lab_options import on_a_lab
 @on_a_lab
 def run(
     spec: SpecArgument,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the testbed up afterwards.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the testbed up at the end.")] = False,
     no_docker: Annotated[
         bool, typer.Option("--no-docker", help="The same course as plain processes here: no limits, no links.")
     ] = False,

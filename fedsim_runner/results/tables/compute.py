@@ -158,7 +158,7 @@ def describe_got(row: Mapping[str, Any]) -> str:
     if worst == "alike":
         return f"{row['alike_error']:+.0%} time for a sample against {row['alike_devices']} equal devices"
     if _is_short(row):
-        return f"its short steps off by {row['time_error_of_course']:+.1%} of the course's time together"
+        return f"its short steps together off by {row['time_error_of_course']:+.1%} of the course's time"
     return f"{row['cpus']:.3g} cpus for {row['cpus_asked']:.3g} while it computed"
 
 

@@ -132,8 +132,8 @@ def _describe_lateness(host: Mapping[str, Any], is_dilated: bool) -> str:
     packets, slightly, much = (host[key] or 0 for key in ("packets", "packets_late_1ms", "packets_late_5ms"))
     some, many = (f"{count / packets * 100:.1f} %" for count in (slightly, much))
     return (
-        f"Lab host {host['lab_host']} was late with packets: of {packets}, {some} left over 1 ms too late, {many} more "
-        f"than 5 ms, the latest {(host['latest_packet_us'] or 0) / 1000:.1f} ms"
+        f"Lab host {host['lab_host']} was late with packets: {some} of {packets} left more than 1 ms late, {many} more "
+        f"than 5 ms, the latest by {(host['latest_packet_us'] or 0) / 1000:.1f} ms"
         f"{' of wall time' if is_dilated else ''} (scheduling of the packet process: {host['packet_scheduling']}). "
         "Links were slower than the experiment says."
     )

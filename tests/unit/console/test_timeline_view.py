@@ -31,4 +31,4 @@ def test_events_are_in_the_order_of_time_then_rounds_then_states() -> None:
 
 def test_kinds_are_counted() -> None:
     timeline = read_draft(EVENTS).experiment.timeline
-    assert count_entries(timeline) == "11 at a time, 2 with a round, 2 with a device's state"
+    assert count_entries(timeline) == "11 at a given time, 2 in a given round, 2 as a device reaches a state"

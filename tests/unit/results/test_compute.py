@@ -146,6 +146,6 @@ def test_short_steps_are_judged_beside_the_course() -> None:
     assert (row["time_error"], row["time_error_of_course"]) == (-0.5, -0.005)
     assert (row["verdict"], row["reason"]) == ("within", None)
     line = "compute during the course: 1 of 1 devices as requested"
-    assert describe_compute([row]) == f"{line}; worst: a, its short steps off by -0.5% of the course's time together"
+    assert describe_compute([row]) == f"{line}; worst: a, its short steps together off by -0.5% of the course's time"
     (row,) = rows_of(activity, {}, course_seconds=1.0).values()
     assert (row["verdict"], row["reason"]) == ("undetermined", "its steps are too short to tell")

@@ -96,8 +96,8 @@ def test_a_host_that_was_late_with_packets_is_named(tmp_path: Path, late_1ms: in
     found = [line for line in describe_findings(report) if "was late with packets" in line]
     assert bool(found) is named
     if named:
-        share = f"{late_1ms / 1000:.1f} % left over 1 ms too late"
-        assert share in found[0] and "the latest 9.3 ms (scheduling of the packet process: nice)" in found[0]
+        share = f"{late_1ms / 1000:.1f} % of 100000 left more than 1 ms late"
+        assert share in found[0] and "the latest by 9.3 ms (scheduling of the packet process: nice)" in found[0]
 
 
 def test_few_late_packets_of_few_are_nothing_to_tell(tmp_path: Path) -> None:
