@@ -184,8 +184,8 @@ in `benchmark/FedHPOBench`. Each is used, unchanged, as the `config_file` of an 
 that its interpreter or the images lack, are not mistakes of the file: with them it plans. Data other than labelled
 samples (graphs, ratings, pairs of augmented images) reach the devices in FederatedScope's own form. That a file plans
 does not mean that it was run: where its packages are not at hand, it was not. Addresses, folders, GPUs and numbers of
-clients in the file are overridden, and switches of standalone mode are removed, with a note in the plan
-([spec.md](spec.md#federatedscope)).
+clients in the file are overridden, switches of standalone mode and what is for a search are removed, and keys of older
+versions are read where FederatedScope has them now, with a note in the plan ([spec.md](spec.md#federatedscope)).
 
 All reasons against a file are reported in one pass. If its course as a whole is impossible here, that reason comes
 first.

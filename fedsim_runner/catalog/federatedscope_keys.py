@@ -5,6 +5,7 @@ A source that is in use may know others, see :mod:`fedsim_runner.engines.federat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -82,6 +83,14 @@ OLDER_KEYS = {
     "xgb_base.use": "vertical.use, with vertical.algo: xgb",
     "xgb_base.use_bin": "vertical.protect_args",
 }
+
+#: Of those: what only FederatedScope's search reads, or what follows from other keys. No course differs without them.
+_NO_LONGER_READ = frozenset({
+    "early_stop.the_smaller_the_better", "federate.standalone", "hpo.init_strategy", "hpo.log_scale",
+    "hpo.plot_interval", "hpo.sha.elim_round_num", "hpo.table.cand",
+})  # fmt: skip
+#: Moved, but with values of another form.
+_OF_ANOTHER_FORM = frozenset({"vertical.xgb_use_bin", "xgb_base.use_bin"})
 
 #: Upstream's unmerged branches with keys of their own. None: it is of a version that the launcher does not fit.
 FORK_BRANCHES = {
@@ -165,6 +174,29 @@ class Section:
         for name, value in self.defaults.items():
             tree[name] = list(value) if isinstance(value, tuple) else value
         return {**tree, **{name: section.as_tree() for name, section in self.sections.items()}}
+
+
+def moved_to(path: KeyPath, known: Section) -> KeyPath | None:
+    """Where v0.3.0 has the value of an older key, unchanged; None: it is none, or more than its place has changed."""
+    shown = ".".join(path)
+    if shown in _OF_ANOTHER_FORM | _NO_LONGER_READ:
+        return None
+    if shown in OLDER_KEYS:
+        target = OLDER_KEYS[shown]
+        return None if re.search(r"[ :]", target) or target == "gone" else tuple(target.split("."))
+    return moved_with_its_section(path, known)
+
+
+def moved_with_its_section(path: KeyPath, known: Section) -> KeyPath | None:
+    """The present name of a key whose section alone has another name, as ``optimizer`` has."""
+    section = OLDER_KEYS.get(".".join(path[:-1]), "")
+    moved = (*section.split("."), path[-1])
+    return moved if section and known.has(moved) else None
+
+
+def no_longer_read(path: KeyPath) -> bool:
+    """Whether it is an older key without which every course is the same."""
+    return ".".join(path) in _NO_LONGER_READ
 
 
 @cache

@@ -18,6 +18,7 @@ from ..lab.host import LabHost
 from ..spec.device_data import data_of, without_data
 from ..spec.device_settings import take_client_sections
 from ..spec.experiment import Experiment
+from ..spec.older_keys import move_older_keys
 from ..spec.schema import DEVICES_MAX
 from ..spec.testbed_keys import FILES_OF_THE_USER
 from ..yamlfile.document import Document, parse, read_text
@@ -246,6 +247,7 @@ def _read(path: Path) -> Document:
     document = parse(read_text(path), str(path), merges=True)
     if document.errors:
         raise SpecErrors(document.errors).counted(str(path))
+    move_older_keys(document)
     return document
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..catalog.federatedscope_keys import KeyPath
 from ..yamlfile.document import Document
 from ..yamlfile.spec_errors import SpecErrors
 from .experiment import Experiment
@@ -29,6 +30,7 @@ class Draft:
             Its mistakes are among the document's.
         devices_known: whether every device's name, role and count is valid, so that devices can be counted.
         by_default: whether the course is the default one, whose model takes the number of its outputs from the data.
+        moved: older keys of FederatedScope's own file that are read as present ones.
     """
 
     experiment: Experiment
@@ -36,6 +38,7 @@ class Draft:
     tree: Document | None
     devices_known: bool
     by_default: bool = False
+    moved: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:

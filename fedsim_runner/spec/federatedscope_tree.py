@@ -11,6 +11,7 @@ from ..yamlfile.document import Document, Node, parse, read_text
 from ..yamlfile.overlay import lay_over
 from ..yamlfile.overrides import Override, put_into
 from ..yamlfile.spec_errors import PathPart, SpecErrors, format_path
+from .older_keys import Moved, move_older_keys
 
 # FederatedScope's models that take rows, those that take images of shape (channels, height, width), and those that take
 # samples as they are: text as whole numbers, matrices.
@@ -40,20 +41,22 @@ def tree_document(text: str, path: Path | None, overrides: Sequence[Override] = 
         if named is not None and path is not None:
             other = path.parent / Path(str(named)).expanduser()
             tree = parse(read_text(other), str(other), merges=True)
-            return brought_tree(tree, document, of_tree(overrides))
+            return brought_tree(tree, document, of_tree(overrides))[0]
     except SpecErrors:
         # There was no file, or it no longer exists: errors then have no lines.
         return Document(shown, Node(0, 0), base=AT_CONFIG)
     return document.below(AT_CONFIG)
 
 
-def brought_tree(tree: Document, document: Document, overrides: Iterable[Override]) -> Document:
-    """Return the tree of a file of its own, below what the experiment file and options give in place of its values."""
+def brought_tree(tree: Document, document: Document, overrides: Iterable[Override]) -> tuple[Document, Moved]:
+    """Return the tree of a file of its own, below what the experiment file and options give in place of its values, and
+    which older keys of it were moved."""
     tree.errors = document.errors
+    moved = move_older_keys(tree)
     if isinstance(document.get(AT_CONFIG), dict):
         lay_over(tree, document.below(AT_CONFIG))
     put_into(tree, overrides)
-    return tree
+    return tree, moved
 
 
 def put_overrides(document: Document, overrides: Iterable[Override]) -> list[Override]:

@@ -39,6 +39,7 @@ from .event_moments import Course
 from .experiment import Device, Experiment
 from .federatedscope_tree import brought_tree, check_target, put_overrides
 from .model_files import take_model_files
+from .older_keys import Moved
 from .regions import read_regions
 from .requirements import read_requirements
 from .round_trips import check_round_trips
@@ -119,12 +120,13 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
     initial_model = None
     by_default = _says_nothing_of_the_course(checked)
     tree: Document | None
+    moved = Moved()
     if by_default:
         tree = default_course(of_tree)
         document.errors.extend(tree.errors)
         tree.errors = document.errors
     else:
-        tree = _find_config_tree(file.federatedscope, checked, document, path.parent, of_tree)
+        tree, moved = _find_config_tree(file.federatedscope, checked, document, path.parent, of_tree)
     if tree is not None:
         values = tree.value()
         report_client_sections(take_client_sections(values), tree, devices)
@@ -171,6 +173,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         requirements=read_requirements(file.federatedscope.requirements, document, path.parent),
         notes=(
             *((describe_default(of_tree),) if by_default else ()),
+            *moved.note(str(file.federatedscope.config_file)),
             *settled.notes,
             *definitions.notes(),
             *describe_other_cores(checked.entries, choices),
@@ -181,7 +184,7 @@ def _build(checked: Checked, document: Document, text: str, path: Path, of_tree:
         source=text,
     )
     check_time(experiment, document)
-    return Draft(experiment, document, tree, known, by_default)
+    return Draft(experiment, document, tree, known, by_default, moved.renamed)
 
 
 def _build_timeline(
@@ -241,23 +244,23 @@ def _find_config_tree(
     document: Document,
     folder: Path,
     overrides: Sequence[Override],
-) -> Document | None:
+) -> tuple[Document | None, Moved]:
     """Find FederatedScope's tree, in the experiment file, in its own, or in both; None if in neither. Errors go to one
-    list."""
+    list. Also returned: which older keys of its own file were moved."""
     at: tuple[PathPart, ...] = ("federatedscope",)
     if section.config_file is None:
         if section.config is not None:
-            return document.below(_AT_CONFIG)
+            return document.below(_AT_CONFIG), Moved()
         if not any(path[:1] == at for path in checked.invalid):
             hint = "give config, with data and federate.total_round_num, or config_file"
             document.report(at, "no configuration, which names the data set", hint)
-        return None
+        return None, Moved()
     try:
         try:
             other = folder / Path(section.config_file).expanduser()
         except RuntimeError:
             document.report((*at, "config_file"), f"{section.config_file}: there is no such user here")
-            return None
+            return None, Moved()
         tree = parse(read_text(other), str(other), merges=True)
     except SpecErrors as errors:
         for error in errors.errors:
@@ -265,7 +268,7 @@ def _find_config_tree(
                 document.errors.append(error)
             else:
                 document.report((*at, "config_file"), f"{section.config_file}: {error.message}", error.hint)
-        return None
+        return None, Moved()
     document.errors.extend(tree.errors)
     return brought_tree(tree, document, overrides)
 

@@ -199,7 +199,9 @@ def _describe_owned_keys() -> str:
         "`config_file` was not written for the testbed: such values, and folders and numbers of clients that do not "
         "fit, are overridden, and a note in the plan lists them. So the YAML that ran in standalone mode, and the "
         "config.yaml that a run collected, can be named as they are. Outdated keys that FederatedScope still reads, "
-        "such as `data.batch_size`, are moved there as it does. With both keys, `config` counts where the two differ, "
+        "such as `data.batch_size`, are moved there as it does; so are keys of older versions that have only another "
+        "place now, such as `optimizer.lr`, which is `train.optimizer.lr`, and those that nothing reads any more are "
+        "left out. With both keys, `config` counts where the two differ, "
         "as what follows `--cfg FILE` on FederatedScope's command line; lists are replaced as a whole."
     )
     paragraphs = (text, _SWITCHES, _MODEL_FILES)
@@ -214,7 +216,9 @@ _SWITCHES = (
     "`federate.share_local_model` are removed, with a note, where the course is the same without them; "
     "`federate.merge_test_data` becomes `federate.make_global_eval`. If FederatedScope's server evaluates, "
     "`eval.best_res_update_round_wise_key` is test_loss instead of FederatedScope's default val_loss, because the "
-    "server has test data only. Which of FederatedScope's own experiments plan, and why others do not: "
+    "server has test data only. A `config_file` for a search for hyperparameters (`hpo`) is one course with the file's "
+    "other values, as FederatedScope's main.py runs it; [sweeps.md](sweeps.md) has what searches here. Which of "
+    "FederatedScope's own experiments plan, and why others do not: "
     "[federatedscope-support.md](federatedscope-support.md)."
 )
 _MODEL_FILES = (

@@ -17,6 +17,7 @@ from ..yamlfile.spec_errors import PathPart
 from .data_section import take_data_tree
 from .owned_values import OwnedValues
 from .schema import DataSection
+from .search import leave_out_search
 from .standalone_switches import remove_switches
 from .tree_rounds import follow_trees
 from .validation_messages import describe
@@ -72,6 +73,8 @@ def settle_config(values: Mapping[str, Any], document: Document, around: Surroun
     if not document.errors_at(("federate",)):
         _check_federate(tree, document, around.clients)
     notes = [*owned.note(around.brought or ""), *remove_switches(tree, document, around.real_server), *of_trees]
+    if around.brought is not None:
+        notes += leave_out_search(tree, document, around.brought)
     # A section with nothing but keys that the testbed sets does not count as the user's.
     config = {key: value for key, value in tree.items() if value != {} or values.get(key) == {}}
     return Settled(config, data, tuple(notes))

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from fedsim_runner.catalog.federatedscope_keys import known_keys
-
 from .literals import decoded
 
 #: Kinds of names that code of a source may add, those of contrib by their folder there; a worker is a method's.
@@ -184,20 +182,6 @@ class Tree:
             value = value[part]
         return decoded(value)
 
-    @property
-    def asks_for_search(self) -> bool:
-        """Whether the tree asks for FederatedScope's search; a whole dump of a configuration has its defaults."""
-        given = self.config.get("hpo")
-        if not isinstance(given, Mapping):
-            return False
-        given = {key: value for key, value in given.items() if key not in ("fedex", "fts", "pfedhpo")}  # have their own
-        # Those that write all keys, old ones among them, did not write these by hand.
-        if "pbt" in given:
-            given = {key: value for key, value in given.items() if key in ("ss", "sha")}
-        elif "scheduler" in given:
-            return True
-        return not _all_default(given, ("hpo",))
-
     def text(self, key: str) -> str:
         """A name in lower case, as FederatedScope compares most of them."""
         return str(self[key]).lower()
@@ -222,13 +206,3 @@ class Tree:
                 return False
             value = value[part]
         return True
-
-
-def _all_default(values: Mapping[str, Any], at: tuple[str, ...]) -> bool:
-    known = known_keys()
-    return all(
-        _all_default(value, (*at, key))
-        if isinstance(value, Mapping)
-        else known.is_default((*at, key), value) or not known.has((*at, key))
-        for key, value in values.items()
-    )

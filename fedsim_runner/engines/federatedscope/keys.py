@@ -14,7 +14,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fedsim_runner.catalog.federatedscope_keys import FORK_BRANCHES, FORK_KEYS, OLDER_KEYS, KeyPath, Section
+from fedsim_runner.catalog.federatedscope_keys import (
+    FORK_BRANCHES,
+    FORK_KEYS,
+    OLDER_KEYS,
+    KeyPath,
+    Section,
+    moved_with_its_section,
+)
 from fedsim_runner.catalog.suggestions import suggestion
 
 from .course_facts import NAME_THE_FORK
@@ -163,11 +170,11 @@ def _explain_unknown(path: KeyPath, value: Any, section: Section, root: Section)
         message = f"a key of {fork}, which FederatedScope itself does not have"
         yield KeyProblem(path, message, "remove it", topic, _name_the_branch(FORK_BRANCHES[fork]))
         return
-    older = OLDER_KEYS.get(shown) or _moved_with_its_section(path, root)
+    older = OLDER_KEYS.get(shown) or ".".join(moved_with_its_section(path, root) or ())
     if isinstance(value, Mapping) and any(f"{shown}.{name}" in OLDER_KEYS for name in value):
         for name, under in value.items():
             yield from _explain_unknown((*path, name), under, Section(), root)
-    elif older is not None:
+    elif older:
         gone, _, instead = older.partition(": ")
         if gone == "gone":
             yield KeyProblem(path, "a key of an older FederatedScope, which is gone", instead or "remove it")
@@ -182,12 +189,6 @@ def _name_the_branch(branch: str | None) -> str:
     if branch is None:
         return "that branch is of an older FederatedScope, which does not run here"
     return f"or name the branch as federatedscope.source: {UPSTREAM}@{branch}"
-
-
-def _moved_with_its_section(path: KeyPath, root: Section) -> str | None:
-    """The present name of a key whose section alone has another name, as ``optimizer`` has."""
-    moved = f"{OLDER_KEYS.get('.'.join(path[:-1]), '')}.{path[-1]}"
-    return moved if root.has(tuple(moved.split("."))) else None
 
 
 def _advice(path: KeyPath, section: Section, root: Section) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fedsim_runner.catalog.federatedscope_keys import METHODS
+from fedsim_runner.spec.search import SWEEP, asks_for_search
 
 from ..model_shapes import explain_too_many_layers
 from .course_facts import Course, Refusal, Tree
@@ -87,11 +88,11 @@ def not_between_processes(tree: Tree, course: Course) -> Iterator[Refusal]:
     for key in ("hpo.fedex.use", "hpo.fts.use", "hpo.pfedhpo.use"):
         if tree[key] is True:
             yield Refusal(key, "its search space is a file that devices do not have", "write false", SEARCH)
-    if tree.asks_for_search:
+    if asks_for_search(tree.config):
         yield Refusal(
             "hpo.scheduler",
             "FederatedScope's hpo.py searches, by running many courses; a course is one of them and ignores hpo",
-            "remove hpo, and give the candidates to a sweep: --grid federatedscope.config.train.optimizer.lr=0.01,0.1",
+            f"remove hpo, and give the candidates to a sweep: {SWEEP}",
             SEARCH,
         )
     if tree.text("attack.attack_method"):

@@ -10,6 +10,7 @@ from fedsim_runner.spec.draft import Draft
 from .fit import fits
 from .source import FROM_SPEC, PACKAGE, Source, SourceNameError, parse_source, without_password
 from .source_at_hand import local_source
+from .source_code import CodeError
 from .source_in_use import resolve_source
 
 _AT_SOURCE = ("federatedscope", "source")
@@ -26,6 +27,7 @@ def check_source(draft: Draft) -> Draft:
     found = None if written is None else _absolute(draft, written)
     if (written is None or found is not None) and any(one.engine == PACKAGE for one in draft.experiment.devices):
         _check_fit(draft, resolve_source(found))
+        _check_moved(draft, resolve_source(found))
     return replace(draft, experiment=replace(draft.experiment, federatedscope_source=found))
 
 
@@ -57,6 +59,25 @@ def _check_fit(draft: Draft, source: Source) -> None:
 
     for reason, hint in misfits(place, draft.experiment.patches_off):
         draft.report(_AT_SOURCE, f"{source.shown}: {reason}", hint)
+
+
+def _check_moved(draft: Draft, source: Source) -> None:
+    """Report older keys that were moved, although the source in use has a key of that name."""
+    place = local_source(source)
+    if not draft.moved or draft.tree is None or place is None:
+        return
+    from .keys import read_keys
+
+    try:
+        known = read_keys(place)
+    except CodeError:
+        return  # reported when the engine looks at the keys
+    for older, present in draft.moved.items():
+        if known.has(older):
+            reason = (
+                f"read from {'.'.join(older)}, as in an older FederatedScope, but {source.shown} has a key of that name"
+            )
+            draft.tree.report(present, reason, "write it in federatedscope.config, where no key is moved")
 
 
 def _check_interpreter(draft: Draft) -> None:

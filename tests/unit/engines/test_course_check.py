@@ -93,6 +93,24 @@ def spec_at(checkout: Path, text: str) -> Experiment:
     return parse_experiment(text, checkout.parent / "study.yaml")
 
 
+def test_an_older_key_that_the_source_has_itself_is_not_moved_without_a_word(checkout: Path) -> None:
+    (checkout.parent / "their.yaml").write_text("optimizer: {lr: 0.1}\n", encoding="utf-8")
+    text = SPEC.replace("  config:", "  config_file: their.yaml\n  config:")
+    keys = checkout / "federatedscope" / "core" / "configs" / "cfg_all.py"
+    added = "    cfg.train = CN()\n    cfg.train.optimizer = CN(new_allowed=True)\n"
+    keys.write_text(f"{KEYS}{added}", encoding="utf-8")
+    study = parse_experiment(text, checkout.parent / "study.yaml", engines=True)
+    assert study.config["train"] == {"optimizer": {"lr": 0.1}}
+    fork = checkout.parent / "fork"
+    checkout.rename(fork)
+    keys = fork / "federatedscope" / "core" / "configs" / "cfg_all.py"
+    keys.write_text(f"{KEYS}{added}    cfg.optimizer = CN(new_allowed=True)\n", encoding="utf-8")
+    (line,) = messages_for(fork, text.replace("./checkout", "./fork"))
+    assert line.startswith(f"{checkout.parent}/their.yaml:1: train.optimizer.lr: ")
+    assert "read from optimizer.lr, as in an older FederatedScope, but " in line
+    assert line.endswith("(write it in federatedscope.config, where no key is moved)")
+
+
 def test_what_the_light_engine_can_do_is_accepted() -> None:
     refuse_unsupported(plan_of(experiment()))
 

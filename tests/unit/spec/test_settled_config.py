@@ -10,6 +10,7 @@ import pytest
 from fedsim_runner.spec.schema import DataSection
 from fedsim_runner.spec.settled_config import Settled, Surroundings, settle_config
 from fedsim_runner.yamlfile.document import Document, parse
+from fedsim_runner.yamlfile.overlay import lay_over
 
 ROUNDS = "federate: {total_round_num: 3}\n"
 COLLECTED = Path(__file__).resolve().parents[2] / "data/runs-0.1.0/mends/collected"
@@ -198,3 +199,35 @@ def test_the_servers_best_round_is_chosen_by_what_it_has(key: str | None, real: 
 def test_where_clients_evaluate_their_validation_loss_counts() -> None:
     settled, _ = settle(ROUNDS)
     assert "eval" not in settled.config
+
+
+SEARCH = ROUNDS + "hpo: {scheduler: sha, ss: space.yaml, init_cand_num: 5, sha: {budgets: [1, 1]}"
+
+
+def test_a_file_for_a_search_is_a_single_course_with_a_note() -> None:
+    settled, wrong = settle(SEARCH + "}\n")
+    assert wrong == []
+    assert settled.config == {"federate": {"total_round_num": 3}}
+    (note,) = settled.notes
+    assert note.startswith("mine.yaml: hpo is for FederatedScope's hpo.py, which searches by running many courses")
+    assert "--grid" in note
+
+
+def test_a_search_within_a_course_and_a_forks_keys_stay() -> None:
+    settled, _ = settle(SEARCH + ", fedex: {use: true}, made_up: 1}\n")
+    assert settled.config["hpo"] == {"fedex": {"use": True}, "made_up": 1}
+
+
+def test_a_search_that_the_experiment_file_asks_for_stays() -> None:
+    settled, _ = settle(SEARCH + "}\n", brought=None)
+    assert settled.config["hpo"]["scheduler"] == "sha"
+    assert settled.notes == ()
+    tree, over = parse(SEARCH + "}\n", "mine.yaml"), parse("hpo: {scheduler: rs}\n", "file.yaml")
+    lay_over(tree, over)
+    around = Surroundings(7, 3, DataSection.model_validate({"dataset": "digits"}), Path("/folder"), "mine.yaml", True)
+    assert settle_config(tree.value(), tree, around).config["hpo"]["scheduler"] == "rs"
+
+
+def test_a_whole_dump_has_a_section_for_the_search_that_nobody_asked_for() -> None:
+    dump = "hpo: {scheduler: rs, init_cand_num: 16, ss: '', sha: {budgets: [], iter: 0}, pbt: {max_stage: 5}}\n"
+    assert settle(ROUNDS + dump)[0].notes == ()

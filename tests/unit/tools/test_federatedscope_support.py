@@ -30,7 +30,7 @@ def extend(cfg):
 PLANNING = "federate: {total_round_num: 3, client_num: 200, mode: standalone}\nuse_gpu: true\ndata: {type: toy}\n"
 FILES = {
     "scripts/plans.yaml": PLANNING,
-    "scripts/trees.yml": PLANNING + "model: {type: xgb_tree}\noptimizer: {lr: 0.1}\n",
+    "scripts/trees.yml": PLANNING + "model: {type: xgb_tree}\nmade_up: 1\n",
     "scripts/one_key.yaml": PLANNING + "made_up: 1\n",
     "scripts/two_keys.yaml": PLANNING + "made_up: 1\nuse: 2\n",
     "scripts/other.yaml": "  federate: nested\n",
@@ -61,7 +61,7 @@ def test_each_file_is_counted_once_with_its_reason(checkout: Path, monkeypatch: 
     vertical = "a vertical split of the features"
     assert [one.reason for one in verdicts if one.mistakes] == ["`made_up`", vertical, federatedscope_support.SEVERAL]
     # The one that nothing can be done about comes first, and the others are told as well.
-    assert [mistake.path for mistake in verdicts[2].mistakes] == ["model.type", "optimizer.lr"]
+    assert [mistake.path for mistake in verdicts[2].mistakes] == ["model.type", "made_up"]
     assert any("use_gpu" in note for note in verdicts[1].notes)
     shown = table(verdicts)
     assert "| plans | 1 | 25% |" in shown
