@@ -70,6 +70,12 @@ class Verdict:
         return NOT_HERE if all(mistake.topic in NOT_AT_HAND for mistake in self.mistakes) else REFUSED
 
     @property
+    def first(self) -> SpecError:
+        """The first mistake; of a refused file, the first that has to be corrected in it."""
+        refused = [mistake for mistake in self.mistakes if mistake.topic not in NOT_AT_HAND]
+        return (refused or self.mistakes)[0]
+
+    @property
     def reason(self) -> str:
         """What it comes to: the first topic, else the only key, else that there are several."""
         first = self.mistakes[0]
@@ -148,7 +154,7 @@ def _by_reason(verdicts: Iterable[Verdict]) -> list[tuple[str, list[Verdict]]]:
 
 def _most_frequent_message(verdicts: Sequence[Verdict]) -> str:
     """The most frequent first message of these files, without the file's name and this machine's folders."""
-    messages = [f"`{one.mistakes[0].path}`: {_FOLDERS.sub('.../', one.mistakes[0].message)}" for one in verdicts]
+    messages = [f"`{one.first.path}`: {_FOLDERS.sub('.../', one.first.message)}" for one in verdicts]
     return max(sorted(set(messages)), key=messages.count).replace("|", "\\|")
 
 

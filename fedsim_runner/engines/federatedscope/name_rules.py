@@ -47,6 +47,7 @@ class _Kind:
         families: parts that names of a family have.
         lower: whether FederatedScope compares it in lower case.
         otherwise: what becomes of a course with another name.
+        of_other_data: names for data that are no labelled samples, which a hint offers for such data.
     """
 
     key: str
@@ -56,6 +57,7 @@ class _Kind:
     families: Sequence[str] = ()
     lower: bool = False
     otherwise: str = _FAILS
+    of_other_data: Sequence[str] = ()
 
 
 # auxiliaries/*_builder.py, monitors/metric_calculator.py and what contrib/ of v0.3.0 adds.
@@ -63,17 +65,19 @@ KINDS = (
     _Kind(
         "model.type",
         ("lr", "mlp", "convnet2", "convnet5", "vgg11", "lstm", "quadratic"),
-        ("fedsam_conv2", "mynet", *_MODELS_OF_OTHER_DATA),
+        ("fedsam_conv2", "mynet"),
         "model",
         ("transformers", "_llm", "gnn_", "resnet"),
         lower=True,
+        of_other_data=_MODELS_OF_OTHER_DATA,
     ),
     _Kind(
         "trainer.type",
         ("general", "cvtrainer", "nlptrainer", "local_entropy_trainer", "sam_trainer"),
-        ("mytorchtrainer", "mytrainer", *_TRAINERS_OF_OTHER_DATA),
+        ("mytorchtrainer", "mytrainer"),
         "trainer",
         lower=True,
+        of_other_data=_TRAINERS_OF_OTHER_DATA,
     ),
     _Kind(
         "criterion.type",
@@ -113,10 +117,13 @@ def names(tree: Tree, course: Course) -> Iterator[Refusal]:
     for kind in KINDS:
         for given in tree.names(kind.key):
             name = given.lower() if kind.lower else given
-            if name in (*kind.offered, *kind.others) or any(part in name for part in kind.families):
+            if name in (*kind.offered, *kind.others, *kind.of_other_data) or any(
+                part in name for part in kind.families
+            ):
                 continue
             if kind.kind is None or not course.is_added(kind.kind, name, kind.lower):
                 reason = f'FederatedScope does not know "{given}": {kind.otherwise}'
-                hint = suggestion(given, list(kind.offered)) or "choose another"
+                offered = (kind.of_other_data if course.other_data else ()) or kind.offered
+                hint = suggestion(given, list(offered)) or "choose another"
                 elsewhere = kind.kind is not None and "did you mean" not in hint
                 yield Refusal(kind.key, reason, f"{hint}; {course.where_else}" if elsewhere else hint)

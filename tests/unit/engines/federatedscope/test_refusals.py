@@ -282,6 +282,14 @@ def test_other_data_do_not_make_everything_work(changes: dict[str, Any], other: 
     assert key in keys(replace(course(changes), classes=None, shape=None, loads_data=True, other_data=other))
 
 
+def test_the_hint_for_an_unknown_name_offers_those_for_the_data_at_hand() -> None:
+    judged = course({"trainer.type": "graphfullbatch"})
+    for other, offered in ((None, "known: cvtrainer, general, "), ("graphs", "nodefullbatch_trainer, ")):
+        found = refusals(replace(judged, loads_data=other is not None, other_data=other))
+        (unknown,) = (one for one in found if one.key == "trainer.type")
+        assert offered in str(unknown.hint)
+
+
 @pytest.mark.parametrize(
     ("model", "shape", "allowed"),
     [
