@@ -151,11 +151,6 @@ KINDS = (
     ),
     Kind("a file for a search, as one course", f"{EXAMPLES}/toy_sha.yaml", Made()),
     Kind("keys of an older version, tabular data", "benchmark/FedHPOBench/scripts/lr/openml_lr.yaml", Arrays((4,), 2)),
-    Kind(
-        "a sweep's best run of an older version, Ditto",
-        "benchmark/pFL-Bench/yaml_best_runs_example/Ditto_FEMNIST-s02.yaml",
-        FEMNIST,
-    ),
 )
 
 
