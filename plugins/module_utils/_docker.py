@@ -24,15 +24,16 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._shipped_sdk import
 find_sdk()
 try:
     import docker
-    from docker.errors import APIError, DockerException, NotFound
+    from docker.errors import APIError, DockerException, NotFound, create_api_error_from_http_exception
     from requests.exceptions import ConnectionError as LostError
+    from requests.exceptions import HTTPError
     from requests.exceptions import RequestException
     from requests.exceptions import Timeout as SlowError
 
     SDK_ERROR = None
 except ImportError:
     docker = None
-    APIError = DockerException = NotFound = RequestException = LostError = SlowError = OSError
+    APIError = DockerException = NotFound = RequestException = LostError = SlowError = HTTPError = OSError
     SDK_ERROR = traceback.format_exc()
 
 MINIMUM_API = (1, 41)
@@ -201,6 +202,27 @@ def inspect_or_none(client: Any, name: str) -> dict[str, Any] | None:
         return dict(client.inspect_container(name))
     except NotFound:
         return None
+
+
+def create_container(client: Any, body: dict[str, Any], name: str | None = None, platform: str | None = None) -> str:
+    """Create a container and return its id.
+
+    Args:
+        client: a low-level client.
+        body: what the Engine is asked for.
+        name: the container's name; None: the Engine's choice.
+        platform: that of the image; None: the Engine's own. Only recent SDKs know it: that of Debian 12 does not.
+    """
+    if platform is None:
+        return str(client.create_container_from_config(body, name)["Id"])
+    url = f"{client.base_url}/v{client.api_version}/containers/create"
+    named = {} if name is None else {"name": name}
+    answer = client.post(url, params={**named, "platform": platform}, json=body, timeout=client.timeout)
+    try:
+        answer.raise_for_status()
+    except HTTPError as error:
+        create_api_error_from_http_exception(error)
+    return str(answer.json()["Id"])
 
 
 def remove_container(client: Any, identifier: str) -> None:

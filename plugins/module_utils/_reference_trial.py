@@ -10,7 +10,12 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._contract.errors im
 from ansible_collections.fedsim.testbed.plugins.module_utils._contract.names import LABEL_RUN
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_container import TMPFS
 from ansible_collections.fedsim.testbed.plugins.module_utils._device_users import ENVIRONMENT
-from ansible_collections.fedsim.testbed.plugins.module_utils._docker import APIError, explain, read_last_lines
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
+    APIError,
+    create_container,
+    explain,
+    read_last_lines,
+)
 
 REFERENCE = "fedsim_runner.participant.reference"
 #: Emulated, PyTorch alone needs a quarter of a minute to load.
@@ -41,7 +46,7 @@ def time_reference(client: Any, image: str, run: str) -> dict[str, float]:
     }
     container = None
     try:
-        container = client.create_container_from_config(body, None, f"linux/{own}")["Id"]
+        container = create_container(client, body, platform=f"linux/{own}")
         client.start(container)
         code = client.wait(container, timeout=LIMIT_S)["StatusCode"]
         if code != 0:

@@ -120,6 +120,7 @@ from ansible_collections.fedsim.testbed.plugins.module_utils._docker import (
     EngineError,
     NotFound,
     RequestException,
+    create_container,
     explain,
     inspect_or_none,
     list_containers,
@@ -290,7 +291,7 @@ class Provisioner:
         make_empty_output_folder(folder, self.users[action.name])
         name = container_name(self.settings.run, action.name)
         platform = self.platforms[self.devices[action.name]["image"]]
-        self.client.create_container_from_config(dict(action.options), name, platform)
+        create_container(self.client, dict(action.options), name, platform)
 
     def _start(self, action: Action) -> None:
         try:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from ansible_collections.fedsim.testbed.plugins.module_utils import _rootfs_image
+from ansible_collections.fedsim.testbed.plugins.module_utils._docker import NotFound, create_container
 from ansible_collections.fedsim.testbed.plugins.module_utils._image_build import BuildFailedError
 from ansible_collections.fedsim.testbed.plugins.module_utils._qemu_user import (
     find_registration,
@@ -60,7 +62,9 @@ def test_the_kernels_list_is_not_mounted_twice(tmp_path: Path) -> None:
 
 
 class FakeEngine:
-    """Takes an archive of images, and runs the reference."""
+    """Takes an archive of images, and runs the reference. Its SDK is as old as that of Debian 12."""
+
+    base_url, api_version, timeout = "http://engine", "1.41", 60
 
     def __init__(self, answer: bytes = b'{"python": 0.02, "step": 0.5}\n', code: int = 0) -> None:
         self.answer, self.code = answer, code
@@ -75,9 +79,17 @@ class FakeEngine:
     def inspect_image(self, image: str) -> dict[str, str]:
         return {"Architecture": "arm64"}
 
-    def create_container_from_config(self, body: dict[str, Any], name: None, platform: str) -> dict[str, str]:
-        self.created = {**body, "platform": platform}
-        return {"Id": "c1"}
+    def create_container_from_config(self, body: dict[str, Any], name: str | None = None) -> dict[str, str]:
+        self.created = {**body, "name": name}
+        return {"Id": "c0"}
+
+    def post(self, url: str, params: dict[str, str], json: dict[str, Any], timeout: int) -> requests.Response:
+        self.created = {**json, **params, "url": url}
+        answer = requests.Response()
+        answer.status_code, answer._content = (
+            (404, b'{"message": "no x"}') if self.code == 404 else (201, b'{"Id": "c1"}')
+        )
+        return answer
 
     def start(self, container: str) -> None:
         pass
@@ -118,6 +130,17 @@ def test_the_reference_runs_without_network_as_the_images_platform() -> None:
     assert "OMP_NUM_THREADS=1" in engine.created["Env"]
     assert engine.created["Labels"] == {"org.fedsim.run": "study"}
     assert engine.removed == ["c1"]
+
+
+def test_an_sdk_that_knows_no_platform_creates_containers() -> None:
+    engine = FakeEngine()
+    assert create_container(engine, {"Image": "pi"}, "c") == "c0"
+    assert engine.created == {"Image": "pi", "name": "c"}
+    assert create_container(engine, {"Image": "pi"}, "c", "linux/arm64") == "c1"
+    url = "http://engine/v1.41/containers/create"
+    assert engine.created == {"Image": "pi", "name": "c", "platform": "linux/arm64", "url": url}
+    with pytest.raises(NotFound, match="no x"):
+        create_container(FakeEngine(code=404), {"Image": "pi"}, "c", "linux/arm64")
 
 
 @pytest.mark.parametrize("engine", [FakeEngine(code=1), FakeEngine(b"killed"), FakeEngine(b"{}")])
