@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -94,6 +95,7 @@ def keep_experiment(experiment: Experiment, cpu_factor: float, folder: Path) -> 
         OSError: the run folder cannot be written.
     """
     (folder / SPEC).write_text(kept_text(experiment), encoding="utf-8")
+    hide_as(experiment.path, folder / SPEC)
     relative = _with_dockerfiles(experiment, lambda path: f"{INPUTS}/{DOCKERFILES}/{Path(path).name}")
     if relative.initial_model is not None:
         model = replace(relative.initial_model, path=f"{INPUTS}/{INITIAL_MODEL}")
@@ -105,6 +107,25 @@ def keep_experiment(experiment: Experiment, cpu_factor: float, folder: Path) -> 
     (folder / INPUTS).mkdir(exist_ok=True)
     text = json.dumps({"version": VERSION, "experiment": values}, indent=1) + "\n"
     (folder / INPUTS / EXPERIMENT).write_text(text, encoding="utf-8")
+
+
+def hide_as(original: Path | None, path: Path) -> None:
+    """Hide a folder with all that is in it, or a file, from those who cannot read the user's experiment file.
+
+    ``original``: the experiment file; one that is not there hides nothing.
+    """
+    try:
+        if original is None:
+            return
+        theirs, ours = original.stat(), path.stat()
+    except OSError:
+        return
+    readable = 0o4 & theirs.st_mode
+    if theirs.st_gid == ours.st_gid:
+        readable |= 0o40 & theirs.st_mode
+    hidden = 0o77 & ~(readable | readable >> 1 | readable >> 2)
+    if ours.st_mode & hidden:
+        path.chmod(stat.S_IMODE(ours.st_mode) & ~hidden)
 
 
 def kept_text(experiment: Experiment) -> str:
