@@ -100,7 +100,8 @@ def all_runs(lab: LabOptions = NO_OPTIONS, testbeds: Iterable[Testbed] | None = 
             try:
                 names = choose_lab(testbed, place)[0].list()
             except UnreachableError as error:
-                if place.named in (None, LOCAL) and default_inventory() is None:
+                # Whoever has only runs elsewhere needs no Engine here.
+                if all(one.named in (None, LOCAL) for one in places) and default_inventory() is None:
                     raise
                 names = error.found
                 unreachable.append(str(error))
@@ -115,7 +116,9 @@ def all_runs(lab: LabOptions = NO_OPTIONS, testbeds: Iterable[Testbed] | None = 
     if lab.named is None:
         for entry in entries:
             found[entry.run] = replace(lab, named=None)
-    return FoundRuns({name: found[name] for name in sorted(found) if _is_run_id(name)}, tuple(unreachable))
+    return FoundRuns(
+        {name: found[name] for name in sorted(found) if _is_run_id(name)}, tuple(dict.fromkeys(unreachable))
+    )
 
 
 def _recorded(lab: LabOptions, entries: Iterable[RunEntry], testbed: Testbed) -> list[LabOptions]:

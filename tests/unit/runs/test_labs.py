@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.lab.access import LabAccess
 from fedsim_runner.runs.labs import LOCAL, LabOptions, choose_lab, on_lab_of_run
-from fedsim_runner.runs.lookup import lab_to_repeat_on
+from fedsim_runner.runs.lookup import all_runs, lab_to_repeat_on
 from fedsim_runner.runs.registry import Registry
+from fedsim_runner.testbed.values import UnreachableError
 from tests.fake_testbed import FakeTestbed
 
 
@@ -63,6 +65,34 @@ def test_a_run_of_the_users_own_is_repeated_where_it_was(tmp_path: Path, monkeyp
     assert lab_to_repeat_on("study", copy, nothing) == nothing
     Registry().record("study", folder, "docker", ["local"], "finished")
     assert lab_to_repeat_on("study", folder, nothing) == LabOptions(LOCAL)
+
+
+class OnlyThere(OnLab):
+    """A kind of testbed with one run on a lab, whose Engine on this machine does not answer."""
+
+    def list(self) -> Mapping[str, Sequence[str]]:
+        if self.access is None:
+            raise UnreachableError("no Engine here")
+        return {"theirs": ["a device"]}
+
+    def on_lab(self, access: LabAccess) -> OnLab:
+        there = OnlyThere()
+        there.access = access
+        return there
+
+
+def test_runs_on_labs_are_found_without_an_engine_on_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    Registry().record("here", tmp_path, "docker", ["local"], "up")
+    with pytest.raises(UnreachableError, match="no Engine here"):
+        all_runs(testbeds=[OnlyThere()])
+    Registry().record("mine", tmp_path, "docker", ["lab1"], "up", tmp_path / "ours")
+    found = all_runs(testbeds=[OnlyThere()])
+    assert sorted(found.labs) == ["here", "mine", "theirs"]
+    assert found.unreachable == ("no Engine here",)
 
 
 def test_a_wrong_user_configuration_is_named_with_its_line(default: Path) -> None:
