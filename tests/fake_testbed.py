@@ -58,7 +58,7 @@ class FakeTestbed:
     def lacks(self, plan: Plan) -> Sequence[Lack]:
         return (LACK,)
 
-    def reserve(self, plan: Plan, is_new: bool) -> Sequence[str]:
+    def reserve(self, plan: Plan, folder_id: str) -> Sequence[str]:
         return self.came_first.pop(0) if self.came_first else ()
 
     def provision(self, order: Order, listener: Listener) -> int:

@@ -130,7 +130,9 @@ def _begun_run(
     )
     with progress, RunListener(progress, traits.on_interrupt, needs_output=True) as listener:
         _show_plan(console, progress, prepared, testbed)
-        manifest = start_manifest(plan, began, traits.name, prepared.lacks, folder, options.repeats, options.sweep)
+        manifest = start_manifest(
+            plan, began, traits.name, prepared.lacks, folder, prepared.folder_id, options.repeats, options.sweep
+        )
         write_manifest(manifest, folder)
         order = Order(plan, folder, options.keep, console.is_terminal, options.devices, options.image_base)
         active = ActiveRun(testbed, prepared, order, listener, manifest, only_up, options.lab)

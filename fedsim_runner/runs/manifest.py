@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +16,7 @@ from ..contract import atomic
 from ..contract.paths import MANIFEST
 from ..engines.protocol import engines_of
 from ..plan.model import Plan
+from ..results.run_files import read_manifest
 from ..spec.experiment import CourseLimits, Experiment
 from ..testbed.values import Lack
 from .inputs import EXPERIMENT, INPUTS, SPEC, keep_wheel, kept_text
@@ -21,6 +24,7 @@ from .machine import checkout, control_node
 from .options import Repeated
 
 MANIFEST_VERSION = 1
+FOLDER_ID = re.compile("[0-9a-f]{16}")  # the folder may come from somebody else, and Ansible reads the id
 
 
 def start_manifest(
@@ -29,17 +33,27 @@ def start_manifest(
     testbed: str,
     lacks: Sequence[Lack],
     folder: Path,
+    folder_id: str,
     repeats: Repeated | None = None,
     sweep: str | None = None,
 ) -> dict[str, Any]:
     """The manifest as far as it is known before the start.
 
-    ``began`` in unix seconds; ``testbed``: name of its kind; ``sweep``: the sweep that the run is a part of.
+    Args:
+        plan: the run's plan.
+        began: in unix seconds.
+        testbed: the name of its kind.
+        lacks: parts of the plan that it cannot honour.
+        folder: the run folder.
+        folder_id: what tells it from others of its name.
+        repeats: the run that is repeated.
+        sweep: the sweep that the run is a part of.
     """
     experiment = plan.experiment
     return {
         "version": MANIFEST_VERSION,
         "run": plan.run,
+        "folder_id": folder_id,
         "experiment": experiment.name,
         "repeats": None if repeats is None else repeats.run,
         "mode": testbed,
@@ -78,6 +92,12 @@ def start_manifest(
         "ended_utc": None,
         "status": None,
     }
+
+
+def folder_id_of(folder: Path) -> str:
+    """What tells a run folder from others of its name: as its manifest says, else a new id. A copy has the same."""
+    found = str(read_manifest(folder).get("folder_id"))
+    return found if FOLDER_ID.fullmatch(found) else secrets.token_hex(8)
 
 
 def spec_digest(folder: Path) -> str | None:

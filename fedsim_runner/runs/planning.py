@@ -56,10 +56,12 @@ def plan_run(experiment: Experiment, testbed: Testbed, run: str) -> tuple[Plan, 
     return with_lacks(make_plan_or_refuse(experiment, hosts, run, builds_images=builds_images), testbed)
 
 
-def plan_beside_others(experiment: Experiment, testbed: Testbed, run: str, is_new: bool) -> tuple[Plan, Sequence[Lack]]:
+def plan_beside_others(
+    experiment: Experiment, testbed: Testbed, run: str, folder_id: str
+) -> tuple[Plan, Sequence[Lack]]:
     """Like :func:`plan_run`; what the plan gives its devices is reserved, and no run that is planned meanwhile gets it.
 
-    ``is_new``: nothing was known of the run here.
+    ``folder_id``: what tells the run's folder from others.
 
     Raises:
         FedsimError: as for :func:`plan_run`; somebody else has a run of that name; or other runs came first each time.
@@ -68,7 +70,7 @@ def plan_beside_others(experiment: Experiment, testbed: Testbed, run: str, is_ne
         # Two runs that each came first on one of two lab hosts do not try again in step.
         time.sleep(random.uniform(0, tried * APART_S))
         plan, lacks = plan_run(experiment, testbed, run)
-        first = testbed.reserve(plan, is_new)
+        first = testbed.reserve(plan, folder_id)
         if not first:
             return plan, lacks
     names = join_names(sorted(first))

@@ -17,8 +17,9 @@ from ..spec.experiment import Experiment
 from ..testbed.protocol import Testbed
 from ..testbed.values import Lack
 from .folder import forget_results
-from .inputs import keep_dockerfiles, keep_experiment, keep_initial_model
+from .inputs import hide_as, keep_dockerfiles, keep_experiment, keep_initial_model
 from .left_over import left_over
+from .manifest import folder_id_of
 from .options import RunOptions
 from .planning import plan_beside_others
 from .reservation import Reserved
@@ -31,12 +32,14 @@ class Prepared:
 
     Attributes:
         existed: the testbed already has something of it (a second ``up``).
+        folder_id: what tells its folder, and copies of that, from others of its name.
         lacks: parts of the plan that the testbed cannot honour.
     """
 
     plan: Plan
     folder: Path
     existed: bool
+    folder_id: str
     lacks: Sequence[Lack] = ()
 
     @property
@@ -57,9 +60,11 @@ def prepare_run(experiment: Experiment, options: RunOptions, reserved: Reserved,
     try:
         require_plain(folder)
         refuse_foreign_inventory(folder)
+        hide_as(experiment.path, folder)
         existed = bool(left_over(testbed, run))
         kept = keep_initial_model(keep_dockerfiles(experiment, folder), folder)
-        plan, lacks = plan_beside_others(kept, testbed, run, reserved.is_new)
+        folder_id = folder_id_of(folder)
+        plan, lacks = plan_beside_others(kept, testbed, run, folder_id)
         if not reserved.is_new:
             forget_results(folder)
         write_run_files(plan, folder)
@@ -67,7 +72,7 @@ def prepare_run(experiment: Experiment, options: RunOptions, reserved: Reserved,
         if reserved.is_new:
             shutil.rmtree(folder, ignore_errors=True)
         raise
-    return Prepared(plan, folder, existed, lacks)
+    return Prepared(plan, folder, existed, folder_id, lacks)
 
 
 def write_run_files(plan: Plan, folder: Path) -> None:

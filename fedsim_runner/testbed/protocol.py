@@ -31,10 +31,10 @@ class Testbed(Protocol):
     def lacks(self, plan: Plan) -> Sequence[Lack]:
         """The parts of the plan that cannot be honoured. Plan and report repeat them."""
 
-    def reserve(self, plan: Plan, is_new: bool) -> Sequence[str]:
+    def reserve(self, plan: Plan, folder_id: str) -> Sequence[str]:
         """Reserve what the plan gives its devices; or name the runs that came first, with which it does not count.
 
-        If the run is new here, one of the same name that somebody else has there is refused with a FedsimError."""
+        A run of the same name with another folder that somebody else has there is refused with a FedsimError."""
 
     def provision(self, order: Order, listener: Listener) -> int:
         """Change what differs, up to the closed gate, and count the changes. The calling thread outlives the run."""

@@ -26,8 +26,7 @@ try:
     import docker
     from docker.errors import APIError, DockerException, NotFound, create_api_error_from_http_exception
     from requests.exceptions import ConnectionError as LostError
-    from requests.exceptions import HTTPError
-    from requests.exceptions import RequestException
+    from requests.exceptions import HTTPError, RequestException
     from requests.exceptions import Timeout as SlowError
 
     SDK_ERROR = None

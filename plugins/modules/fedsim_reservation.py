@@ -48,11 +48,11 @@ options:
     description: The reservations that the plan counted with, each as its run, C(@) and when it was made.
     type: list
     elements: str
-  new:
-    description: Whether nothing was known of the run before. A run of the same name that another user, or a user of
-      another machine, has on the lab host is then refused.
-    type: bool
-    default: false
+  folder_id:
+    description: What tells the run's folder from others. A run of the same name with another folder that another user,
+      or a user of another machine, has on the lab host is then refused.
+    type: str
+    default: ""
   state_root:
     description: Folder that holds the state folders of runs.
     type: path
@@ -116,7 +116,7 @@ ARGUMENTS: dict[str, Any] = {
     "memory_bytes": {"type": "int", "default": 0},
     "gpu_ids": {"type": "list", "elements": "str", "default": []},
     "known": {"type": "list", "elements": "str"},
-    "new": {"type": "bool", "default": False},
+    "folder_id": {"type": "str", "default": ""},
     "state_root": {"type": "path", "default": str(STATE_ROOT)},
     **RUN,
     **CONTROL,
@@ -145,7 +145,7 @@ def refuse_gpus(call: Call, state: StateFolder, holder: str) -> None:
     Raises:
         FailedError: always.
     """
-    give_back(state)
+    give_back(state, parse_control(call.params["control"]))
     raise FailedError(
         f"{holder} has a GPU that this plan gives to devices of run {call.run}: wait for it, or plan anew beside it "
         "(`fedsim-provision inventory`)",
@@ -159,12 +159,19 @@ def work(call: Call) -> dict[str, Any]:
     state = StateFolder(Path(params["state_root"]) / call.run)
     if call.check or not params["control"]:
         return {"changed": False, "unknown": []}
+    control = parse_control(params["control"])
     if params["state"] == "absent":
         was_there = state.reservation.exists()
-        give_back(state)
-        return {"changed": was_there, "unknown": []}
+        give_back(state, control)
+        return {"changed": was_there and not state.reservation.exists(), "unknown": []}
     gpu_ids = set(params["gpu_ids"])
-    wanted = Reservation(call.run, "", 0.0, params["cpus"], params["memory_bytes"], tuple(params["gpu_ids"]))
+    wanted = Reservation(
+        call.run,
+        cpus=params["cpus"],
+        memory_bytes=params["memory_bytes"],
+        gpu_ids=tuple(params["gpu_ids"]),
+        folder_id=params["folder_id"],
+    )
 
     def is_unknown(other: Reservation) -> bool:
         if params["known"] is not None:
@@ -172,9 +179,8 @@ def work(call: Call) -> dict[str, Any]:
         return other.counts and bool(gpu_ids & set(other.gpu_ids))
 
     before = read_reservation(state)
-    control = parse_control(params["control"])
     try:
-        unknown = [str(other) for other in reserve(state, control, wanted, is_unknown, params["new"])]
+        unknown = [str(other) for other in reserve(state, control, wanted, is_unknown)]
     except RunOfAnotherError as error:
         raise FailedError(str(error), fedsim_exit_code=error.exit) from error
     if params["known"] is None and unknown:

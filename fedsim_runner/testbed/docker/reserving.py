@@ -24,8 +24,8 @@ from .silent import Silent
 from .stages import STAGES
 
 
-def wanted_of(plan: Plan) -> Mapping[str, Reservation]:
-    """What the plan gives the devices of each of its lab hosts, by host."""
+def wanted_of(plan: Plan, folder_id: str = "") -> Mapping[str, Reservation]:
+    """What the plan gives the devices of each of its lab hosts, by host; with the id of the run's folder."""
     memory = {load.lab_host.name: load.memory_bytes for load in plan.loads}
     by_host = group_by_host(plan.placed)
     found = {}
@@ -36,14 +36,15 @@ def wanted_of(plan: Plan) -> Mapping[str, Reservation]:
             cpus=round(sum(item.cpus for item in placed), 4),
             memory_bytes=memory.get(host.name, 0),
             gpu_ids=tuple(gpu for item in placed for gpu in item.gpu_ids),
+            folder_id=folder_id,
         )
     return found
 
 
-def reserve_here(plan: Plan, is_new: bool) -> Sequence[str]:
+def reserve_here(plan: Plan, folder_id: str) -> Sequence[str]:
     """Reserve on this machine, the plan's only lab host; return the runs that came first.
 
-    ``is_new``: nothing was known of the run before.
+    ``folder_id``: what tells the run's folder from others.
 
     Raises:
         RunBusyError: another process works on the run.
@@ -57,32 +58,31 @@ def reserve_here(plan: Plan, is_new: bool) -> Sequence[str]:
         found = reserve(
             state,
             own_control("fedsim-provision"),
-            wanted_of(plan)[host.name],
+            wanted_of(plan, folder_id)[host.name],
             lambda other: other.token not in known,
-            is_new,
         )
     except OSError as error:
         raise FedsimError(f"state folder {state.path}: {error.strerror}", Exit.LAB) from error
     return [str(other) for other in found]
 
 
-def reserve_by_play(plan: Plan, access: LabAccess, is_new: bool) -> Sequence[str]:
+def reserve_by_play(plan: Plan, access: LabAccess, folder_id: str) -> Sequence[str]:
     """Reserve on all lab hosts at once; return the runs that came first on one of them.
 
-    ``is_new``: nothing was known of the run before.
+    ``folder_id``: what tells the run's folder from others.
 
     Raises:
         FedsimError: a lab host cannot be reached, another process works on the run, or somebody else has one of that
             name.
     """
-    log, wanted = io.StringIO(), wanted_of(plan)
+    log, wanted = io.StringIO(), wanted_of(plan, folder_id)
     reservations = {
         host.name: {
             "cpus": wanted[host.name].cpus,
             "memory_bytes": wanted[host.name].memory_bytes,
             "gpu_ids": list(wanted[host.name].gpu_ids),
             "known": sorted(tokens_of(host)),
-            "new": is_new,
+            "folder_id": folder_id,
         }
         for host in plan.lab_hosts
     }
@@ -110,7 +110,7 @@ def given_back_if_unfit(plan: Plan, access: LabAccess) -> Iterator[None]:
         yield
     except Stopped as stopped:
         if not stage_named(STAGES, stopped.stage).leaves and can_reserve_here(plan, access):
-            give_back(StateFolder(plan.lab_hosts[0].state_root / plan.run))
+            give_back(StateFolder(plan.lab_hosts[0].state_root / plan.run), own_control("fedsim-provision"))
         raise
 
 

@@ -113,11 +113,11 @@ class DockerTestbed:
         """Nothing that is known so far: what a kernel cannot do ends the run later, unless the user allows it."""
         return ()
 
-    def reserve(self, plan: Plan, is_new: bool) -> Sequence[str]:
+    def reserve(self, plan: Plan, folder_id: str) -> Sequence[str]:
         """Write it into the state folder on each lab host, under the lock of that host."""
         if can_reserve_here(plan, self._access):
-            return reserve_here(plan, is_new)
-        return reserve_by_play(plan, self._access, is_new)
+            return reserve_here(plan, folder_id)
+        return reserve_by_play(plan, self._access, folder_id)
 
     def provision(self, order: Order, listener: Listener) -> int:
         """Run up.yml."""

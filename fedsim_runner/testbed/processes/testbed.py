@@ -91,7 +91,7 @@ class ProcessTestbed:
             )
         return lacks
 
-    def reserve(self, plan: Plan, is_new: bool) -> Sequence[str]:
+    def reserve(self, plan: Plan, folder_id: str) -> Sequence[str]:
         """Nothing: processes share this machine as it is, whatever else runs."""
         return ()
 

@@ -49,6 +49,7 @@ class Reservation:
         gpu_ids: GPUs that its devices are given.
         pending: its agent does not answer for it yet.
         live: whoever is provisioning it is alive, as far as the lab host can tell.
+        folder_id: what tells its run folder from others of its name; empty: it has none, or it is not known.
     """
 
     run: str
@@ -59,6 +60,7 @@ class Reservation:
     gpu_ids: tuple[str, ...] = ()
     pending: bool = True
     live: bool = True
+    folder_id: str = ""
 
     def __str__(self) -> str:
         """Return words for people."""
@@ -99,7 +101,6 @@ def reserve(
     control: Control,
     wanted: Reservation,
     refuses: Callable[[Reservation], bool],
-    is_new: bool = False,
 ) -> list[Reservation]:
     """Reserve what a plan gives a run here, and claim the run; return the other runs' reservations that refuse it.
 
@@ -108,26 +109,26 @@ def reserve(
     Args:
         state: the run's state folder, which is made if it is missing.
         control: who works on the run.
-        wanted: what it is given.
+        wanted: what it is given, and the id of its run folder if it has one.
         refuses: whether another run's reservation does: one of which the plan does not know.
-        is_new: whoever asks for the run knew nothing of it before.
 
     Raises:
-        RunOfAnotherError: it is new, and another user, or one of another machine, has a run of that name here.
+        RunOfAnotherError: another user, or one of another machine, has a run of that name with another run folder here.
         RunBusyError: another process works on the run.
         OSError: the state folder cannot be written.
     """
     state.path.parent.mkdir(parents=True, exist_ok=True)
     with locked(state):
+        claim, before = read_claim(state), read_reservation(state)
+        folder_id = "" if before is None else before.folder_id
+        if claim is not None and wanted.folder_id not in ("", folder_id) and not _is_of(claim.control, control):
+            raise RunOfAnotherError(state.path.name, claim.control)
         others = (found for found in read_reservations(state.path.parent) if found.run != wanted.run)
         refusing = [found for found in others if refuses(found)]
         if refusing:
             return refusing
-        found = read_claim(state) if is_new else None
-        if found is not None and (found.control.user, found.control.host) != (control.user, control.host):
-            raise RunOfAnotherError(state.path.name, found.control)
         take_claim_locked(state, control, make=True)
-        made = replace(wanted, user=control.user, made=time.time(), pending=True, live=True)
+        made = replace(wanted, user=control.user, made=time.time(), folder_id=wanted.folder_id or folder_id)
         atomic.write(state.reservation, json.dumps(dump(made)) + "\n", 0o644)
     return []
 
@@ -145,8 +146,10 @@ def hand_over(state: StateFolder) -> None:
         atomic.write(state.reservation, json.dumps(dump(replace(found, pending=False))) + "\n", 0o644)
 
 
-def give_back(state: StateFolder) -> None:
-    """Remove a reservation, and the claim and the state folder if there is nothing else in it.
+def give_back(state: StateFolder, control: Control) -> None:
+    """Remove what ``control`` has reserved, and its claim and the state folder if there is nothing else in it.
+
+    What another process has reserved stays.
 
     Raises:
         OSError: it cannot be removed.
@@ -154,10 +157,18 @@ def give_back(state: StateFolder) -> None:
     if not state.path.is_dir():
         return
     with locked(state):
+        claim = read_claim(state)
+        if claim is not None and not claim.control.is_same(control):
+            return
         state.reservation.unlink(missing_ok=True)
         if {path.name for path in state.path.iterdir()} <= {state.claim.name}:
             state.claim.unlink(missing_ok=True)
             state.path.rmdir()
+
+
+def _is_of(theirs: Control, ours: Control) -> bool:
+    """Whether both are processes of one user of one machine."""
+    return (theirs.user, theirs.host) == (ours.user, ours.host)
 
 
 def read_reservation(state: StateFolder) -> Reservation | None:

@@ -59,20 +59,31 @@ def of(root: Path, run: str) -> StateFolder:
 
 @pytest.mark.parametrize("hers", [replace(GONE, user="bob"), replace(GONE, host="desk")], ids=["user", "machine"])
 def test_a_new_run_does_not_take_over_one_of_the_same_name_that_somebody_else_has(root: Path, hers: Control) -> None:
-    assert reserve(of(root, "a"), hers, WANTED, lambda other: True, is_new=True) == []
+    assert reserve(of(root, "a"), hers, replace(WANTED, folder_id="1"), lambda other: True) == []
     before = of(root, "a").reservation.read_text()
     with pytest.raises(RunOfAnotherError, match=rf"a run a already, of user {hers.user} on {hers.host}: choose"):
-        reserve(of(root, "a"), MINE, replace(WANTED, cpus=0.5), lambda other: True, is_new=True)
+        reserve(of(root, "a"), MINE, replace(WANTED, folder_id="2"), lambda other: True)
     assert of(root, "a").reservation.read_text() == before
     claim = read_claim(of(root, "a"))
     assert claim is not None and claim.control == hers
-    # Who has the run's folder carries it on.
-    assert reserve(of(root, "a"), MINE, WANTED, lambda other: True) == []
+    # Who has a copy of the run's folder, or its inventory, carries it on, and the next one who has.
+    for owner, folder_id in ((replace(GONE, user="eve"), "1"), (replace(GONE, user="fay"), ""), (MINE, "1")):
+        assert reserve(of(root, "a"), owner, replace(WANTED, folder_id=folder_id), lambda other: True) == []
+
+
+def test_that_somebody_else_has_the_name_is_said_before_who_came_first(root: Path) -> None:
+    reserve(of(root, "a"), FAR, replace(WANTED, folder_id="1"), lambda other: True)
+    reserve(of(root, "b"), PARENT, replace(WANTED, run="b"), lambda other: False)
+    with pytest.raises(RunOfAnotherError):
+        reserve(of(root, "a"), MINE, replace(WANTED, folder_id="2"), lambda other: True)
+    # Nor does whoever was refused on another lab host give back here what is not its own.
+    give_back(of(root, "a"), MINE)
+    assert [one.run for one in read_reservations(root)] == ["a", "b"]
 
 
 def test_who_has_lost_the_folder_of_a_run_may_begin_it_again(root: Path) -> None:
-    assert reserve(of(root, "a"), GONE, WANTED, lambda other: True, is_new=True) == []
-    assert reserve(of(root, "a"), MINE, WANTED, lambda other: True, is_new=True) == []
+    for owner, folder_id in ((GONE, "1"), (MINE, "2")):
+        assert reserve(of(root, "a"), owner, replace(WANTED, folder_id=folder_id), lambda other: True) == []
 
 
 def test_a_plan_that_does_not_know_another_reservation_is_refused(root: Path) -> None:
@@ -128,12 +139,12 @@ def test_the_run_is_claimed_with_it(root: Path) -> None:
 
 def test_what_is_given_back_leaves_what_else_there_is(root: Path) -> None:
     reserve(of(root, "a"), MINE, WANTED, lambda other: True)
-    give_back(of(root, "a"))
+    give_back(of(root, "a"), MINE)
     assert not of(root, "a").path.exists()
-    give_back(of(root, "a"))
+    give_back(of(root, "a"), MINE)
     reserve(of(root, "a"), MINE, WANTED, lambda other: True)
     of(root, "a").device_file.touch()
-    give_back(of(root, "a"))
+    give_back(of(root, "a"), MINE)
     assert read_claim(of(root, "a")) is not None
     assert read_reservations(root) == []
 

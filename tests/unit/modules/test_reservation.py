@@ -50,7 +50,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> None:
 def ask(root: Path, check: bool = False, **options: Any) -> dict[str, Any]:
     defaults: dict[str, Any] = {
         **{"run": "mine", "state": "present", "cpus": 1.0, "memory_bytes": 5, "gpu_ids": [], "known": None},
-        **{"state_root": str(root), "control": asdict(MINE), "docker_host": "unix:///nowhere", "new": False},
+        **{"state_root": str(root), "control": asdict(MINE), "docker_host": "unix:///nowhere", "folder_id": ""},
     }
     return fedsim_reservation.MODULE.answer(
         {**defaults, **options}, check=check, diff=False, warn=print, make_folder=lambda: ""

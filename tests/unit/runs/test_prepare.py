@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import stat
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,7 @@ from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.reservation import read_reservations
 from fedsim_runner.lab.access import NO_KEYS, LabAccess, LabKeys
 from fedsim_runner.lab.host import LabHost
+from fedsim_runner.runs.manifest import folder_id_of
 from fedsim_runner.runs.options import RunOptions
 from fedsim_runner.runs.planning import plan_only
 from fedsim_runner.runs.prepare import Prepared, prepare_run
@@ -71,6 +76,36 @@ def test_planned_runs_have_folders_of_their_own_and_may_share_a_subnet(lab: Lab,
 def test_a_run_that_is_up_is_found(lab: Lab, tmp_path: Path) -> None:
     lab.engine.things = {"mine": ["fedsim-mine"]}
     assert prepare(RunOptions(run="mine", runs_dir=tmp_path), lab).existed
+
+
+def test_a_copy_of_a_run_folder_has_its_id_and_another_folder_of_the_name_has_not(lab: Lab, tmp_path: Path) -> None:
+    first = prepare(RunOptions(run="mine", runs_dir=tmp_path / "first"), lab)
+    assert folder_id_of(first.folder) != first.folder_id  # nothing has begun in it
+    (first.folder / "manifest.json").write_text(json.dumps({"folder_id": first.folder_id}), encoding="utf-8")
+    copy = tmp_path / "second" / "mine"
+    shutil.copytree(first.folder, copy)
+    assert prepare(RunOptions(run="mine", runs_dir=tmp_path / "second"), lab).folder_id == first.folder_id
+    (reserved,) = read_reservations(lab.state_root)
+    assert reserved.folder_id == first.folder_id
+    # One from somebody else, which Ansible must not read.
+    (copy / "manifest.json").write_text(json.dumps({"folder_id": "{{ lookup('pipe', 'id') }}"}), encoding="utf-8")
+    assert folder_id_of(copy).isalnum()
+
+
+@pytest.mark.parametrize(("mode", "folder", "file"), [(0o600, 0o700, 0o600), (0o640, 0o750, 0o640)])
+def test_a_run_folder_is_hidden_from_those_who_cannot_read_the_experiment_file(
+    lab: Lab, tmp_path: Path, mode: int, folder: int, file: int
+) -> None:
+    spec = tmp_path / "exp.yaml"
+    spec.touch()
+    spec.chmod(mode)
+    options = RunOptions(runs_dir=tmp_path / "runs")
+    for _ in range(2):
+        with reserve_run(options, "study", 0.0, lab.testbed) as reserved:
+            prepared = prepare_run(replace(experiment(), path=spec), options, reserved, lab.testbed)
+        assert stat.S_IMODE(prepared.folder.stat().st_mode) == folder
+        spec = prepared.folder / "experiment.yaml"  # a repetition reads this one
+        assert stat.S_IMODE(spec.stat().st_mode) == file
 
 
 def test_planning_changes_nothing(lab: Lab, tmp_path: Path) -> None:

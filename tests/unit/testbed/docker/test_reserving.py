@@ -54,22 +54,22 @@ def test_what_is_reserved_is_found_in_one_pass_however_many_lab_hosts_there_are(
 def test_on_this_machine_the_second_plan_is_refused_until_it_knows_the_first(tmp_path: Path) -> None:
     host = lab_host(state_root=tmp_path)
     first, second = (make_plan(experiment(), [host], run) for run in ("first", "second"))
-    assert reserve_here(first, True) == []
-    assert reserve_here(second, True) == [f"run first of user {MINE.user}"]
+    assert reserve_here(first, "1") == []
+    assert reserve_here(second, "2") == [f"run first of user {MINE.user}"]
     now = replace(host, reservations=tuple(read_reservations(tmp_path)))
-    assert reserve_here(make_plan(experiment(), [now], "second"), False) == []
+    assert reserve_here(make_plan(experiment(), [now], "second"), "2") == []
 
 
 def test_a_run_is_planned_again_until_no_other_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "APART_S", 0.0)
     testbed = FakeTestbed()
     testbed.came_first = [["run first of user ann"]]
-    assert plan_beside_others(experiment(), testbed, "r", True)[0].run == "r"
+    assert plan_beside_others(experiment(), testbed, "r", "1")[0].run == "r"
     testbed.came_first = [["run first of user ann"]] * planning.TRIES
     with pytest.raises(
         FedsimError, match=r"run r was planned 6 times.* run first of user ann: start it again"
     ) as always:
-        plan_beside_others(experiment(), testbed, "r", True)
+        plan_beside_others(experiment(), testbed, "r", "1")
     assert always.value.exit is Exit.LAB
 
 
@@ -101,15 +101,15 @@ def test_on_several_lab_hosts_a_plan_is_reserved_on_all_or_on_none(tmp_path: Pat
     lab = TwoHosts(tmp_path)
     mine = lab.plan("mine")
     reserve(StateFolder(lab.roots["b"] / "hers"), HERS, Reservation("hers", gpu_ids=("0",)), lambda _: True)
-    assert reserve_by_play(mine, lab.access, True) == ["run hers of user ann"]
+    assert reserve_by_play(mine, lab.access, "1") == ["run hers of user ann"]
     assert lab.reserved() == {"a": [], "b": ["hers"]}
-    assert reserve_by_play(lab.plan("mine"), lab.access, True) == []
+    assert reserve_by_play(lab.plan("mine"), lab.access, "1") == []
     assert lab.reserved() == {"a": ["mine"], "b": ["hers", "mine"]}
     with pytest.raises(FedsimError, match=r"lab host b: run hers is being worked on by .* of user ann") as busy:
-        reserve_by_play(lab.plan("hers"), lab.access, False)
+        reserve_by_play(lab.plan("hers"), lab.access, "")
     assert busy.value.exit is Exit.SPEC
     assert lab.reserved()["a"] == ["mine"]
     with pytest.raises(FedsimError, match=r"lab host b: there is a run hers already, of user ann") as taken:
-        reserve_by_play(lab.plan("hers"), lab.access, True)
+        reserve_by_play(lab.plan("hers"), lab.access, "2")
     assert taken.value.exit is Exit.SPEC
     assert lab.reserved() == {"a": ["mine"], "b": ["hers", "mine"]}
