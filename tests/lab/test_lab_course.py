@@ -25,7 +25,7 @@ RUN = "lab-course"
 DEVICES = {"server", "smartphone-high", "smartphone-low", "raspberry-pi", "iot-minimal"}
 ROUNDS = 10
 LONGEST_S = 400.0
-FAILED, LINKS_OUT = 5, 6
+REFUSED, FAILED, LINKS_OUT = 2, 5, 6
 
 
 def behind_a_jump_host(lab: Lab, folder: Path) -> Path:
@@ -60,11 +60,15 @@ class ControlNode:
         folder: an empty one.
         inventory: of all that it uses; a run on fewer lab hosts names another one.
         key: for ``--private-key``, where the inventory has none.
+        host: its name, if it is another machine than this one.
     """
 
-    def __init__(self, lab: Lab, folder: Path, inventory: Path, key: Path | None = None) -> None:
+    def __init__(
+        self, lab: Lab, folder: Path, inventory: Path, key: Path | None = None, host: str | None = None
+    ) -> None:
         self.lab = lab
         self.folder = folder
+        self.named = () if host is None else ("unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', host)
         self.key = () if key is None else ("--private-key", str(key))
         self.on_the_lab = ("-i", str(inventory), *self.key)
         self._environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state")}
@@ -72,7 +76,7 @@ class ControlNode:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a call of ``fedsim-provision``."""
         return subprocess.Popen(
-            self.lab.on_control_node([sys.executable, "-m", "fedsim_runner", *arguments]),
+            self.lab.on_control_node([*self.named, sys.executable, "-m", "fedsim_runner", *arguments]),
             cwd=self.folder,
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -134,6 +138,21 @@ def spec() -> Path:
 def test_the_plan_says_who_carries_whom(control: ControlNode) -> None:
     output = control.call("plan", str(spec()), *control.on_the_lab)
     assert all(host.name in output for host in control.lab.hosts)
+
+
+def test_a_run_of_the_same_name_on_another_control_node_is_refused(control: ControlNode, tmp_path: Path) -> None:
+    there, key = control.left_over(RUN), control.lab.access.key
+    other = ControlNode(control.lab, tmp_path, Path(control.on_the_lab[1]), key, host="desk")
+    folder = tmp_path / "runs" / RUN
+    for has_folder in (False, True):
+        if has_folder:  # of its own run of that name, which is no longer on the lab
+            folder.mkdir(parents=True)
+        output = other.call("up", str(spec()), "--run", RUN, *other.on_the_lab, right=(REFUSED,))
+        assert f"there is a run {RUN} already, of user " in output and f" on {os.uname().nodename}: choose" in output
+        assert folder.exists() is has_folder
+    # It is not this control node's, but may be looked at from here.
+    assert RUN in other.call("status", "--all", *other.on_the_lab)
+    assert control.left_over(RUN) == there
 
 
 @pytest.mark.timeout(900)

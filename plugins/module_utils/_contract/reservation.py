@@ -32,7 +32,7 @@ class RunOfAnotherError(FedsimError):
     def __init__(self, run: str, control: Control) -> None:
         super().__init__(
             f"there is a run {run} already, of user {control.user} on {control.host}: choose another name for this one "
-            f"(--run NAME), or remove that one first (`fedsim-provision down {run}`)"
+            f"(--run NAME), or have that one removed there first (`fedsim-provision down {run}`)"
         )
 
 
