@@ -95,7 +95,9 @@ def all_runs(lab: LabOptions = NO_OPTIONS, testbeds: Iterable[Testbed] | None = 
     for testbed in all_testbeds() if testbeds is None else testbeds:
         if lab.named is not None and testbed.traits.name != DEFAULT:
             continue
-        places = [lab] if lab.named is not None else [lab, *_recorded(lab, entries, testbed)]
+        # Keys are for labs, and other kinds of testbeds are on none.
+        own = lab if testbed.traits.name == DEFAULT else NO_OPTIONS
+        places = [own] if lab.named is not None else [own, *_recorded(lab, entries, testbed)]
         for place in places:
             try:
                 names = choose_lab(testbed, place)[0].list()
@@ -107,7 +109,7 @@ def all_runs(lab: LabOptions = NO_OPTIONS, testbeds: Iterable[Testbed] | None = 
                 unreachable.append(str(error))
             except LabInventoryError as error:
                 # That of another run must not keep this one from being seen.
-                if place is lab:
+                if place is own:
                     raise
                 names = {}
                 unreachable.append(str(error))
@@ -115,7 +117,7 @@ def all_runs(lab: LabOptions = NO_OPTIONS, testbeds: Iterable[Testbed] | None = 
                 found.setdefault(run, place)
     if lab.named is None:
         for entry in entries:
-            found[entry.run] = replace(lab, named=None)
+            found[entry.run] = replace(lab, named=None) if entry.testbed == DEFAULT else NO_OPTIONS
     return FoundRuns(
         {name: found[name] for name in sorted(found) if _is_run_id(name)}, tuple(dict.fromkeys(unreachable))
     )

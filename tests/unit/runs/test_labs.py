@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fedsim_runner.contract.errors import Exit, FedsimError
-from fedsim_runner.lab.access import LabAccess
+from fedsim_runner.lab.access import LabAccess, LabKeys
 from fedsim_runner.runs.labs import LOCAL, LabOptions, choose_lab, on_lab_of_run
 from fedsim_runner.runs.lookup import all_runs, lab_to_repeat_on
 from fedsim_runner.runs.registry import Registry
@@ -71,7 +71,7 @@ class OnlyThere(OnLab):
     """A kind of testbed with one run on a lab, whose Engine on this machine does not answer."""
 
     def list(self) -> Mapping[str, Sequence[str]]:
-        if self.access is None:
+        if self.access is None or self.access.inventory is None:
             raise UnreachableError("no Engine here")
         return {"theirs": ["a device"]}
 
@@ -79,6 +79,15 @@ class OnlyThere(OnLab):
         there = OnlyThere()
         there.access = access
         return there
+
+
+class OnNoLab(OnLab):
+    """A kind of testbed that is on this machine alone."""
+
+    traits = FakeTestbed.traits.__class__("processes", "thoughts", "interrupted", FakeTestbed.traits.stages)
+
+    def on_lab(self, access: LabAccess) -> OnLab:
+        raise FedsimError("on no lab", Exit.SPEC)
 
 
 def test_runs_on_labs_are_found_without_an_engine_on_this_machine(
@@ -89,9 +98,12 @@ def test_runs_on_labs_are_found_without_an_engine_on_this_machine(
     Registry().record("here", tmp_path, "docker", ["local"], "up")
     with pytest.raises(UnreachableError, match="no Engine here"):
         all_runs(testbeds=[OnlyThere()])
+    Registry().record("process", tmp_path, "processes", [], "failed")
     Registry().record("mine", tmp_path, "docker", ["lab1"], "up", tmp_path / "ours")
-    found = all_runs(testbeds=[OnlyThere()])
-    assert sorted(found.labs) == ["here", "mine", "theirs"]
+    # Also with keys, which testbeds without labs do not take.
+    found = all_runs(LabOptions(keys=LabKeys(private_key=Path("k"))), [OnlyThere(), OnNoLab()])
+    assert sorted(found.labs) == ["here", "mine", "process", "theirs"]
+    assert found.labs["process"] == LabOptions()
     assert found.unreachable == ("no Engine here",)
 
 
