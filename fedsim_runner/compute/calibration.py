@@ -14,8 +14,14 @@ from .values import Share
 
 #: Within this quota a step is timed as slow devices have it: what it has in caches is lost while it waits.
 QUOTA_CPUS: Final = 0.25
+#: A step takes about so many times the processor time of one without a limit, within the quota of the slowest device.
+SLOWED: Final = 1.3
+#: A calibration whose times differed by more than this is named.
+SURE: Final = 0.05
 #: After so many times nothing of a share changes: the processor time depends on it but little.
 SETTLED: Final = 8
+#: One thread is timed within so many limits: two quotas, and none.
+WITH_ONE_THREAD: Final = 3
 #: With as many threads as these and with all cores, as far as there are so many.
 THREADS: Final = (1, 2, 4)
 #: A step that took so much longer than its processor time allows was held up by something else.
@@ -28,8 +34,9 @@ class Timing:
 
     Attributes:
         wall_s: what a step took: the median; within a quota the mean, as single steps wait for whole periods.
-        cpu_s: the median of its processor time, of all threads.
-        spread: half the range between the quartiles of the processor time, as a share of its median.
+        cpu_s: its processor time, of all threads: the median; within a quota the mean, by which a course is slowed.
+        spread: half the range between the quartiles of the processor time, as a share of its median;
+            0 of a single step.
         steps: how many were timed.
         part_cpu_s: the processor time of a part of the step; None: not timed, as the step consists of such parts.
     """
@@ -69,40 +76,42 @@ class Calibration:
     @property
     def within_quota(self) -> Timing:
         """One thread within :data:`QUOTA_CPUS`."""
-        return self._within[-1]
+        return max((one for one in self.timings if one.cpus is not None), key=lambda one: one.cpus or 0.0)
 
     @property
-    def _within(self) -> Sequence[Timing]:
-        """Those within a quota, the smallest first. Calibrations of earlier versions have one."""
-        return sorted((one for one in self.timings if one.cpus is not None), key=lambda one: one.cpus or 0.0)
+    def _one_thread(self) -> Sequence[tuple[float, Timing]]:
+        """Those with one thread by their cpus, the fewest first: without a limit it has one core."""
+        return sorted(((one.cpus or 1.0, one) for one in self.timings if one.threads == 1), key=lambda of: of[0])
 
     def step_cpu_s(self, cpus: float) -> float:
         """Return the processor time of a step with one thread within so many cpus.
 
         It grows as the quota shrinks: what a step has in the processor's caches is lost while it waits for the next
-        period. Between two quotas it is taken to be linear in the logarithm of the cpus, and constant beyond them.
+        period. Between two limits it is taken to be linear in the logarithm of the cpus, and constant below the least.
         """
-        return self._between([(one.cpus or 0.0, one.cpu_s) for one in self._within], cpus)
+        return self._between([(limit, one.cpu_s) for limit, one in self._one_thread], cpus)
 
     def parts(self, cpus: float) -> float | None:
         """Return to how many parts a step within so many cpus is equal; None: no part was timed here.
 
         It depends on the quota, too, as a part needs less of the processor's caches than a step.
         """
-        timed = [(one.cpus or 0.0, one.part_cpu_s) for one in self._within]
-        known = [(limit, seconds) for limit, seconds in timed if seconds]
-        return self.step_cpu_s(cpus) / self._between(known, cpus) if known and len(known) == len(timed) else None
+        known = [(limit, one.cpu_s / one.part_cpu_s) for limit, one in self._one_thread if one.part_cpu_s]
+        return self._between(known, cpus) if known else None
 
     @staticmethod
     def _between(known: Sequence[tuple[float, float]], cpus: float) -> float:
         for (below, less), (above, more) in pairwise(known):
-            if below < cpus < above:
+            if below < cpus <= above:
                 return less + math.log(cpus / below) / math.log(above / below) * (more - less)
         return known[0][1] if cpus <= known[0][0] else known[-1][1]
 
     def is_current(self, reference: Reference) -> bool:
-        """Whether all was measured that is measured today: earlier versions timed one quota, and no parts."""
-        return len(self._within) > 1 and (reference.parts is not None or self.parts(QUOTA_CPUS) is not None)
+        """Whether all was measured that is measured today: earlier versions timed one quota, or parts only there."""
+        timings = [one for _, one in self._one_thread]
+        return len(timings) >= WITH_ONE_THREAD and (
+            reference.parts is not None or all(one.part_cpu_s for one in timings)
+        )
 
     @property
     def free(self) -> Sequence[Timing]:
@@ -120,6 +129,11 @@ class Calibration:
     def uncertainty(self) -> float:
         """How sure the processor time of a step is, as a share of it."""
         return self.within_quota.spread
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether nothing else seems to have slowed the steps; else it is better measured again."""
+        return self.uncertainty <= SURE and not self.was_busy
 
     @property
     def was_busy(self) -> bool:
@@ -147,16 +161,26 @@ def summarise(
     """Return what steps of so many wall-clock and processor seconds amount to."""
     walls, used = [wall for wall, _ in steps], [cpu for _, cpu in steps]
     median = statistics.median(used)
-    low, _, high = statistics.quantiles(used, n=4, method="inclusive")
+    low, _, high = statistics.quantiles(used, n=4, method="inclusive") if len(used) > 1 else (median, median, median)
     return Timing(
         threads=threads,
         cpus=cpus,
         wall_s=round(statistics.median(walls) if cpus is None else statistics.fmean(walls), 6),
-        cpu_s=round(median, 6),
+        cpu_s=round(median if cpus is None else statistics.fmean(used), 6),
         spread=round((high - low) / 2 / median, 4),
         steps=len(steps),
         part_cpu_s=None if part_cpu_s is None else round(part_cpu_s, 7),
     )
+
+
+def small_quota(free_s: float, reference: Reference) -> float:
+    """Return the smaller quota in which a lab host is timed: about that of the slowest devices.
+
+    Args:
+        free_s: the processor time of a step with one thread, without a limit.
+        reference: the step.
+    """
+    return min(round(SLOWED * free_s / reference.slowest_s, 4), QUOTA_CPUS / 2)
 
 
 def threads_to_try(cores: int) -> list[int]:

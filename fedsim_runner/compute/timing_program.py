@@ -19,6 +19,8 @@ READY = "ready"
 GIVE_UP_S = 90
 # The first parts load what they need.
 WARM_UP = 3
+# What comes first has what was left of the first period.
+SPIN_S = 0.25
 
 
 def time_steps() -> None:
@@ -34,19 +36,26 @@ def time_steps() -> None:
             part()
     print(READY, flush=True)
     signal.sigwait({signal.SIGUSR1})
-    # What comes first has what was left of the first period.
-    if part is None:
-        step()
+    spin(SPIN_S)
     part_s = None if part is None else time_parts(part, of_parts)
     # Each step ends where the next begins: a process that has used up its quota is held when it leaves the kernel, and
     # reading its processor time is a call of the kernel. Between two steps that wait would belong to none.
     times = [(time.monotonic(), time.process_time())]
-    end = times[0][0] + seconds
-    while len(times) <= least or times[-1][0] < end:
+    end, last_s = times[0][0] + seconds, 0.0
+    # Another one is begun only if most of it fits: all containers that are timed together then end at about one time.
+    while len(times) <= least or times[-1][0] + last_s / 2 < end:
         step()
         times.append((time.monotonic(), time.process_time()))
+        last_s = times[-1][0] - times[-2][0]
     steps = [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(times)]
     print(json.dumps({"steps": steps, "part": part_s}), flush=True)
+
+
+def spin(seconds: float) -> None:
+    """Compute for so long, which uses up what a limit allows."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
 
 
 def time_parts(part: Callable[[], None], seconds: float) -> float:

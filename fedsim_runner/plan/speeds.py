@@ -17,9 +17,6 @@ from .file_place import place_of_device
 from .names import join_names
 from .placement_error import PlacementError
 
-# Worse than this, the plan notes that a calibration is not sure.
-SURE = 0.05
-
 
 def is_as_fast_as_its_type(device: Device, host: LabHost) -> bool:
     """Whether a device is to be as fast on a lab host as its type says; else it is nominal there."""
@@ -145,7 +142,7 @@ def _describe_calibration(host: LabHost, found: Calibration) -> Iterator[str]:
             f"lab host {host.name}: its calibration with {found.reference} is of an earlier version, which timed less: "
             f"{command}` measures it again{lab}"
         )
-    if found.uncertainty > SURE or found.was_busy:
+    if not found.is_sure:
         busy = " while it was busy with something else" if found.was_busy else ""
         yield (
             f"lab host {host.name}: a step of {found.reference} was measured to ±{found.uncertainty:.0%}{busy}; "

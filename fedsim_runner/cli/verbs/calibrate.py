@@ -108,11 +108,12 @@ def _describe_busy(done: Sequence[Calibrated]) -> Iterator[str]:
     from fedsim_runner.compute.references import REFERENCES
 
     for one in done:
-        if one.calibration.was_busy:
+        if not one.calibration.is_sure:
             engine = REFERENCES[one.calibration.reference].engine
+            seems = "was" if one.calibration.was_busy else "seems to have been"
             yield (
-                f"lab host {one.lab_host} was busy with something else while {one.calibration.reference} was measured: "
-                f"`fedsim-provision calibrate --engine {engine} --again` when it is not"
+                f"lab host {one.lab_host} {seems} busy with something else while {one.calibration.reference} was "
+                f"measured: `fedsim-provision calibrate --engine {engine} --again` when it is not"
             )
 
 

@@ -16,7 +16,8 @@ class Reference:
         program: its file in the package.
         base_seconds: seconds of processor time of one step, with one thread within a quota of 0.25 cpus, on the machine
             that docs/fidelity.md names: by these, a figure for one reference is derived from one for another.
-        small_cpus: the smaller quota in which lab hosts are timed as well, about that of the slowest device.
+        slowest_s: what a step takes on the slowest devices of the catalogue that run courses: lab hosts are timed
+            within such a quota as well.
         parts: of how many equal parts it consists; None: its part is other work, and each lab host is timed with both.
         part_bytes: what a device needs of memory, besides its engine, to do parts just before the gate opens.
     """
@@ -26,6 +27,6 @@ class Reference:
     title: str
     program: str
     base_seconds: float
-    small_cpus: float
+    slowest_s: float
     parts: int | None
     part_bytes: int

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fedsim_runner.compute.calibration import Calibration, Timing, summarise, threads_to_try
+from fedsim_runner.compute.calibration import QUOTA_CPUS, SLOWED, Calibration, Timing, small_quota, summarise, threads_to_try
 from fedsim_runner.compute.references import REFERENCES, convert, reference_of_engine, step_program
 from fedsim_runner.compute.values import Share
 
@@ -43,6 +43,27 @@ def test_steps_that_were_held_up_are_noticed() -> None:
     assert calibration(wall_s=2.0).was_busy
 
 
+def test_a_calibration_whose_times_differed_is_not_sure() -> None:
+    found = calibration()
+    within, *free = found.timings
+    assert found.is_sure
+    assert not replace(found, timings=(replace(within, spread=0.06), *free)).is_sure
+    assert not calibration(wall_s=2.0).is_sure
+
+
+def test_the_smaller_quota_is_that_of_the_slowest_devices() -> None:
+    reference = REFERENCES["mobilenetv3-small"]
+    for free_s in (0.08, 0.4):  # lab hosts of different speed: a step takes as long within it
+        cpus = small_quota(free_s, reference)
+        assert SLOWED * free_s / cpus == pytest.approx(reference.slowest_s, rel=0.01)
+    assert small_quota(10.0, reference) == QUOTA_CPUS / 2
+
+
+def test_a_single_step_has_no_spread() -> None:
+    found = summarise(1, 0.04, [(12.0, 0.5)])
+    assert (found.wall_s, found.cpu_s, found.spread, found.steps) == (12.0, 0.5, 0.0, 1)
+
+
 def test_steps_are_summed_up_by_their_median_and_quartiles() -> None:
     found = summarise(1, None, [(4.0, 1.0), (4.4, 1.1), (4.8, 1.2), (40.0, 10.0), (4.4, 1.1)])
     assert (found.wall_s, found.cpu_s, found.steps) == (4.4, 1.1, 5)
@@ -52,16 +73,18 @@ def test_steps_are_summed_up_by_their_median_and_quartiles() -> None:
 def test_within_a_quota_what_steps_took_is_their_mean() -> None:
     # 1.1 s of a quota of one in four: each step ends in another part of a period, and they take 4.4 s on average.
     assert summarise(1, 0.25, [(4.2, 1.1), (4.2, 1.1), (4.8, 1.1)]).wall_s == pytest.approx(4.4)
+    assert summarise(1, 0.25, [(4.0, 1.0), (4.0, 1.0), (5.2, 1.3)]).cpu_s == pytest.approx(1.1)
 
 
 def test_a_step_takes_more_processor_time_within_a_smaller_quota() -> None:
     found = calibration()
-    found = replace(found, timings=(*found.timings, Timing(1, 0.0625, 9.6, 0.6, 0.01, 2)))
+    timings = (*found.timings[:2], Timing(1, None, 0.32, 0.32, 0.01, 5), Timing(1, 0.0625, 9.6, 0.6, 0.01, 2))
+    found = replace(found, timings=timings)
     assert found.within_quota.cpus == 0.25
-    assert [found.step_cpu_s(cpus) for cpus in (1.0, 0.25, 0.125, 0.0625, 0.01)] == pytest.approx(
-        [0.4, 0.4, 0.5, 0.6, 0.6]
+    assert [found.step_cpu_s(cpus) for cpus in (1.0, 0.5, 0.25, 0.125, 0.0625, 0.01)] == pytest.approx(
+        [0.32, 0.36, 0.4, 0.5, 0.6, 0.6]
     )
-    for seconds in (4.0, 40.0):
+    for seconds in (0.5, 4.0, 40.0):
         cpus = found.share(seconds).cpus
         assert found.step_cpu_s(cpus) / cpus == pytest.approx(seconds, rel=0.001)
 
@@ -70,11 +93,13 @@ def test_a_step_is_equal_to_as_many_parts_as_were_timed_in_such_a_quota() -> Non
     found, reference = calibration(), REFERENCES["mobilenetv3-small"]
     assert found.parts(0.1) is None and not found.is_current(reference)
     within = (Timing(1, 0.25, 1.6, 0.4, 0.01, 5, 0.004), Timing(1, 0.0625, 9.6, 0.6, 0.01, 2, 0.005))
-    found = replace(found, timings=(*within, *found.free))
-    assert [found.parts(cpus) for cpus in (1.0, 0.125, 0.01)] == pytest.approx([100, 0.5 / 0.0045, 120])
+    free = Timing(1, None, 0.36, 0.36, 0.01, 5, 0.004)
+    found = replace(found, timings=(*within, free))
+    assert [found.parts(cpus) for cpus in (1.0, 0.5, 0.125, 0.01)] == pytest.approx([90, 95, 110, 120])
     assert found.is_current(reference)
-    one_without = (within[0], replace(within[1], part_cpu_s=None), *found.free)
-    assert replace(found, timings=one_without).parts(0.25) is None
+    # As earlier versions timed it.
+    found = replace(found, timings=(*within, replace(free, part_cpu_s=None)))
+    assert (found.parts(1.0), found.is_current(reference)) == (100, False)
 
 
 def test_a_calibration_in_one_quota_is_of_an_earlier_version() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from fedsim_runner.compute import store
-from fedsim_runner.compute.calibration import QUOTA_CPUS, Calibration, threads_to_try
+from fedsim_runner.compute.calibration import QUOTA_CPUS, Calibration, small_quota, threads_to_try
 from fedsim_runner.compute.references import reference_of_engine
 from fedsim_runner.compute.references.facts import Reference
 from fedsim_runner.lab.access import LabAccess
@@ -25,9 +25,9 @@ from ..lab_playbooks import Images, build_images
 from ..remote.probe import probe_lab_hosts
 from .timed_container import TimingError, remove_left_over, time_steps
 
-# In a quota a step takes several times as long.
+# In a quota a step takes several times as long, on the slowest devices some ten seconds.
 SECONDS_FREE = 1.5
-SECONDS_WITHIN_QUOTA = 8.0
+SECONDS_WITHIN_QUOTA = 12.0
 SECONDS_OF_PARTS = 1.5
 AT_ONCE = 32
 ENGINE_TIMEOUT_S = 120
@@ -109,11 +109,15 @@ def _image_of(engine: str, images: Mapping[str, Any]) -> str:
 
 def _measure(client: Any, host: LabHost, image: str, reference: Reference, stop: Event) -> Calibration:
     timed = partial(time_steps, client, image, reference, stop=stop)
-    within = partial(timed, 1, seconds=SECONDS_WITHIN_QUOTA, part_seconds=0.0 if reference.parts else SECONDS_OF_PARTS)
-    # Both at once, as devices are: a processor whose speed changes between them would make them differ.
+    of_parts = 0.0 if reference.parts else SECONDS_OF_PARTS
+    within = partial(timed, 1, seconds=SECONDS_WITHIN_QUOTA, part_seconds=of_parts)
+    free = [
+        timed(threads, None, SECONDS_FREE, part_seconds=of_parts if threads == 1 else 0.0)
+        for threads in threads_to_try(int(host.cpus))
+    ]
+    quotas = (QUOTA_CPUS, small_quota(free[0].cpu_s, reference))
+    # Both at once, as devices are, and for as long: the processor's speed changes by some percent within seconds.
     with ThreadPoolExecutor(2) as pool:
-        timings = list(pool.map(within, (QUOTA_CPUS, reference.small_cpus)))
-    for threads in threads_to_try(int(host.cpus)):
-        timings.append(timed(threads, None, SECONDS_FREE))
+        timings = [*pool.map(within, quotas), *free]
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return Calibration(host.processor, reference.name, image, now, tuple(timings))

@@ -23,7 +23,7 @@ from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.names import LABEL_CALIBRATION
 
 READY_WITHIN_S = 60.0
-LEAST_STEPS = 2
+LEAST_STEPS = 1
 POLL_S = 0.05
 SHOWN = 300
 ENDED_BY_ALARM = 128 + signal.SIGALRM
