@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -14,11 +15,12 @@ from typing import Any
 
 import pytest
 
+from fedsim_runner.agent.kernel import netns, rtnetlink
 from fedsim_runner.agent.links.deviation import Deviation
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
 from fedsim_runner.agent.links.shaping.shaper import Shaper
 from fedsim_runner.agent.timeline.priority import gain_priority
-from fedsim_runner.contract.link import Link, Links
+from fedsim_runner.contract.link import INTERFACE, Link, Links
 from fedsim_runner.contract.queue_size import buffer_bytes
 from tests.lab.rig import MBIT, PORT, Rig, apply, end, rig, shaped
 
@@ -48,6 +50,21 @@ def may_part(shaper: Shaper, planned_for: bool) -> Profile:
 
 def both(link: Link) -> Links:
     return Links(link, link)
+
+
+def numbers_of_policers(namespace: str) -> list[int]:
+    with netns.inside(namespace):
+        shown = subprocess.run(
+            ["tc", "actions", "list", "action", "police"], capture_output=True, text=True, check=True
+        )
+    return [int(number, 16) for number in re.findall(r"police (0x\w+) rate", shown.stdout)]
+
+
+def number_of_interface(namespace: str) -> int:
+    with netns.inside(namespace):
+        found = rtnetlink.find_interface(INTERFACE)
+    assert found is not None
+    return found.index
 
 
 def test_a_rate_changes_in_place_without_a_packet_lost_and_without_a_moment_unshaped(
@@ -109,6 +126,8 @@ def test_a_rate_changes_in_place_without_a_packet_lost_and_without_a_moment_unsh
                 assert bits < 1.05 * at_most + room * sum(link == slow for _, _, link in so_far[1:]) + 10 * frame_bits
             assert shaper.find_changes(lab.namespaces) == {}, "what was asked for is not taken for somebody else's"
             assert not any(result["changed"] for result in apply(shaper, lab).values())
+            if backend == "netem":
+                assert numbers_of_policers(lab.namespaces["a"]) == [number_of_interface(lab.namespaces["a"])]
 
 
 def test_delay_jitter_and_loss_change_in_place_and_come_back(backend: str, probed: dict[str, Any]) -> None:

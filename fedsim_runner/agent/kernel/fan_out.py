@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -67,7 +67,7 @@ def in_each(
         workers: threads; more than one help only if the work waits, for example for programs.
 
     Returns:
-        Its results by device, and the reasons of failures by device.
+        Its results by device, and the reasons of failures by device, both in the order of the devices.
     """
     done: dict[str, _T] = {}
     failed: dict[str, str] = {}
@@ -85,4 +85,9 @@ def in_each(
 
     with ThreadPoolExecutor(min(workers, max(1, len(namespaces))), "link") as pool:
         list(pool.map(enter, namespaces))
-    return done, failed
+    return _in_order(namespaces, done), _in_order(namespaces, failed)
+
+
+def _in_order(names: Iterable[str], values: Mapping[str, _T]) -> dict[str, _T]:
+    """Values in the order of the names, whichever thread was first."""
+    return {name: values[name] for name in names if name in values}

@@ -11,6 +11,8 @@ from typing import Any
 
 _HEADER = struct.Struct("=IHHII")  # length, kind, flags, sequence, port
 _ATTRIBUTE = struct.Struct("=HH")  # length, kind
+#: What an attribute has before its value.
+HEAD_BYTES = _ATTRIBUTE.size
 
 _INDEX, _PLACE = struct.Struct("=i"), 4  # an interface's number in the body of what is about one
 
@@ -72,7 +74,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Form:
-    """A request about an interface whose number is not yet known: hundreds change alike.
+    """A request that has the number of an interface, which is not yet known: hundreds change alike.
 
     Attributes:
         head, tail: of the body, before and after the number.
@@ -84,9 +86,9 @@ class Form:
     tail: bytes
 
     @classmethod
-    def of(cls, request: Request) -> Form:
-        """That of a request, whatever the number of its interface is."""
-        return cls(request.kind, request.flags, request.body[:_PLACE], request.body[_PLACE + _INDEX.size :])
+    def of(cls, request: Request, place: int = _PLACE) -> Form:
+        """That of a request, whatever the number is that its body has at this place."""
+        return cls(request.kind, request.flags, request.body[:place], request.body[place + _INDEX.size :])
 
     def at(self, index: int) -> Request:
         """The request for the interface of this number."""

@@ -27,11 +27,6 @@ TICK_S = 64e-9  # in which the kernel keeps the time that a burst takes at its r
 Shown = Mapping[tuple[int, int], tuple[str, bytes]]
 
 
-def form(kind: int, flags: int, handle: int, parent: int, info: int, attributes: bytes) -> netlink.Form:
-    """That of a request whose message begins with struct tcmsg."""
-    return netlink.Form.of(netlink.Request(kind, flags, _MESSAGE.pack(0, 0, handle, parent, info) + attributes))
-
-
 def qdisc_change(handle: int, parent: int, kind: str, options: bytes) -> netlink.Form:
     """The request to change a qdisc in place.
 
@@ -42,7 +37,7 @@ def qdisc_change(handle: int, parent: int, kind: str, options: bytes) -> netlink
         options: in the kernel's own form.
     """
     named = netlink.attribute(_KIND, kind.encode() + b"\0") + netlink.attribute(_OPTIONS, options)
-    return form(_NEWQDISC, 0, handle, parent, 0, named)
+    return netlink.Form.of(netlink.Request(_NEWQDISC, 0, _MESSAGE.pack(0, 0, handle, parent, 0) + named))
 
 
 def show(channel: socket.socket) -> Shown:

@@ -21,11 +21,15 @@ class Qdisc(ABC):
     def arguments(self) -> list[str]:
         """``tc``'s arguments after the kind."""
 
-    def commands(self, interface: str) -> list[list[str]]:
+    def commands(self, interface: str, index: int) -> list[list[str]]:
         """``tc``'s commands that put it at the interface's root.
 
         Without a handle one kind replaces another in a single step, without a gap between them.
+
+        Args:
+            index: number of the interface.
         """
+        del index
         return [["qdisc", "replace", "dev", interface, "root", self.kind, *self.arguments()]]
 
     def forms(self, before: object) -> Sequence[netlink.Form] | None:
@@ -72,9 +76,13 @@ class ForeignQdisc:
         return self._kind
 
 
-def qdisc_commands(interface: str, qdisc: Qdisc | None) -> list[list[str]]:
-    """``tc``'s commands that put the qdisc at the interface's root, or remove the one that is there."""
-    return [["qdisc", "del", "dev", interface, "root"]] if qdisc is None else qdisc.commands(interface)
+def qdisc_commands(interface: str, index: int, qdisc: Qdisc | None) -> list[list[str]]:
+    """``tc``'s commands that put the qdisc at the interface's root, or remove the one that is there.
+
+    Args:
+        index: number of the interface.
+    """
+    return [["qdisc", "del", "dev", interface, "root"]] if qdisc is None else qdisc.commands(interface, index)
 
 
 def run_commands(commands: Sequence[Sequence[str]]) -> None:

@@ -17,7 +17,11 @@ from fedsim_runner.agent.links.userspace.backend import Backend as Userspace
 from fedsim_runner.agent.links.userspace.qdisc import Tbf
 from fedsim_runner.contract.link import Link
 
-POLICER = "prio 1 protocol all handle 1 basic action police"
+FILTER = "prio 1 protocol all handle 1 basic"
+POLICERS = [
+    f"action police index 7 {room} mtu 65536 conform-exceed drop/ok"
+    for room in ("rate 20000000bit burst 250000b", "rate 50000bit burst 24224b")
+]
 G5 = Link(20_000_000, 15_000, 3_000, 0.001)
 GOLDEN = [
     (
@@ -25,7 +29,8 @@ GOLDEN = [
         [
             "qdisc root handle 11: netem limit 20360 delay 15000us loss random 0.1% corrupt 0% rate 100000000000bit",
             f"qdisc parent 11:1 handle 4: prio bands 2 priomap{16 * ' 0'}",
-            f"filter parent 4: {POLICER} rate 20000000bit burst 250000b mtu 65536 conform-exceed drop/ok",
+            f"filter parent 4: {FILTER} {POLICERS[0]}",
+            f"actions replace {POLICERS[0]}",
             "qdisc parent 4:1 handle 3: netem limit 3906 rate 20000000bit",
         ],
     ),
@@ -34,7 +39,8 @@ GOLDEN = [
         [
             "qdisc root handle 1: netem limit 20030 delay 300000us corrupt 0%",
             f"qdisc parent 1:1 handle 4: prio bands 2 priomap{16 * ' 0'}",
-            f"filter parent 4: {POLICER} rate 50000bit burst 24224b mtu 65536 conform-exceed drop/ok",
+            f"filter parent 4: {FILTER} {POLICERS[1]}",
+            f"actions replace {POLICERS[1]}",
             "qdisc parent 4:1 handle 3: netem limit 378 rate 50000bit",
         ],
     ),
@@ -45,8 +51,11 @@ GOLDEN = [
 
 @pytest.mark.parametrize(("link", "commands"), GOLDEN)
 def test_netem_commands(link: Link, commands: list[str]) -> None:
-    lines = root_qdisc.qdisc_commands("eth0", Netem.for_link(link))
-    expected = [command.replace(" ", " replace dev eth0 ", 1) for command in commands]
+    lines = root_qdisc.qdisc_commands("eth0", 7, Netem.for_link(link))
+    expected = [
+        command if command.startswith("actions ") else command.replace(" ", " replace dev eth0 ", 1)
+        for command in commands
+    ]
     assert [" ".join(line) for line in lines] == expected
 
 
@@ -59,13 +68,13 @@ def test_netem_commands(link: Link, commands: list[str]) -> None:
     ],
 )
 def test_tbf_keeps_floods_out_and_lets_every_connection_through(rate: int, arguments: str) -> None:
-    (words,) = root_qdisc.qdisc_commands("v1", Tbf.for_link(Link(rate, 50_000)))
+    (words,) = root_qdisc.qdisc_commands("v1", 7, Tbf.for_link(Link(rate, 50_000)))
     assert " ".join(words) == f"qdisc replace dev v1 root tbf {arguments}"
 
 
 def test_no_link_no_qdisc() -> None:
     assert Netem.for_link(Link()) is None and Tbf.for_link(Link(None, 5)) is None
-    assert root_qdisc.qdisc_commands("eth0", None) == [["qdisc", "del", "dev", "eth0", "root"]]
+    assert root_qdisc.qdisc_commands("eth0", 7, None) == [["qdisc", "del", "dev", "eth0", "root"]]
 
 
 def test_qdiscs_that_tc_shows_match_the_requested_ones() -> None:

@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from fedsim_runner.compute.calibration import QUOTA_CPUS, SLOWED, Calibration, Timing, small_quota, summarise, threads_to_try
+from fedsim_runner.compute.calibration import (
+    QUOTA_CPUS,
+    SLOWED,
+    Calibration,
+    Timing,
+    small_quota,
+    summarise,
+    threads_to_try,
+)
 from fedsim_runner.compute.references import REFERENCES, convert, reference_of_engine, step_program
 from fedsim_runner.compute.values import Share
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from ...host import programs
+from ...kernel import rtnetlink
 from ...kernel.root_qdisc import ForeignQdisc, Qdisc, parse_qdiscs, qdisc_commands, read_qdiscs, run_commands
 from ..changes import Failures, Settings
 from ..network.run_namespace import Line, RunNamespace, without_ipv6
@@ -154,8 +155,8 @@ class KernelEdges:
         with network.inside():
             for name, port in wanted.items():
                 try:
-                    if isinstance(port.qdisc, Qdisc):
-                        run_commands(qdisc_commands(name, port.qdisc))
+                    if isinstance(port.qdisc, Qdisc) and (made := rtnetlink.find_interface(name)) is not None:
+                        run_commands(qdisc_commands(name, made.index, port.qdisc))
                 except programs.CommandError as error:
                     failed[name] = str(error)
         for name, port in wanted.items():

@@ -6,7 +6,6 @@ Numbers and forms: linux/pkt_sched.h (``struct tc_netem_qopt``, ``tc_netem_rate`
 
 from __future__ import annotations
 
-import socket
 import struct
 from dataclasses import dataclass
 
@@ -21,15 +20,14 @@ _MODEL, _MODEL_FORM = 2, struct.Struct("=IIII")  # p, r, h (what the bad state d
 _RATE_FORM = struct.Struct("=IiIi")  # bytes a second, and what does not apply to frames
 _LARGEST = 0xFFFFFFFF
 
-_NEWTFILTER = 44
-_KIND, _OPTIONS = 1, 2
-_BASIC_ACTIONS, _ACTION_KIND, _ACTION_OPTIONS = 3, 1, 2
+_NEWACTION = 48
+_ACTIONS_HEAD = bytes(4)  # struct tcamsg
+_ACTIONS, _ACTION_KIND, _ACTION_OPTIONS = 1, 1, 2
 _POLICE, _POLICE_RATE, _POLICE_RESULT = 1, 2, 5
 _POLICER = struct.Struct("=IiIII")  # index, what happens to what exceeds the rate, limit, burst, longest packet
 _REST = bytes(12)  # how often it is used, and what it can do: the kernel's to say
 _DROP, _PASS = 2, 0
 _TABLE = bytes(1024)  # of transmission times, which the kernel computes itself
-_ETH_P_ALL = 3
 
 
 @dataclass(frozen=True)
@@ -93,11 +91,14 @@ def _decode_model(form: bytes) -> GilbertElliott:
     return GilbertElliott(p, r, 1 - h, good_loss)
 
 
-def policer_change(parent: int, rate_bps: int, burst_bytes: int, longest_bytes: int) -> netlink.Form:
-    """The request to change the policer in the first filter of a qdisc; then it lets a whole burst through again.
+def policer_change(rate_bps: int, burst_bytes: int, longest_bytes: int) -> netlink.Form:
+    """The request to change the policer that has the number of its interface; then it lets a whole burst through again.
+
+    It is changed in place. For each filter or policer that is made anew, the kernel gets memory and gives that of the
+    old one back, in a thread of ordinary priority. While this waited for processors on which devices computed, the next
+    change waited for it, for up to 0.3 s.
 
     Args:
-        parent: the qdisc's handle.
         rate_bps: what it lets through.
         burst_bytes: at once.
         longest_bytes: of a packet.
@@ -111,8 +112,7 @@ def policer_change(parent: int, rate_bps: int, burst_bytes: int, longest_bytes: 
         + netlink.attribute(_POLICE_RESULT, struct.pack("=I", _PASS))
     )
     action = netlink.attribute(_ACTION_KIND, b"police\0") + netlink.attribute(_ACTION_OPTIONS, options)
-    first = netlink.attribute(1, action)
-    place = 1 << 16 | socket.htons(_ETH_P_ALL)
-    named = netlink.attribute(_KIND, b"basic\0")
-    named += netlink.attribute(_OPTIONS, netlink.attribute(_BASIC_ACTIONS, first))
-    return qdisc_changes.form(_NEWTFILTER, netlink.CREATE, 1, parent, place, named)
+    body = _ACTIONS_HEAD + netlink.attribute(_ACTIONS, netlink.attribute(1, action))
+    # The number is the first of the policer's own, which begin all options.
+    place = len(body) - len(netlink.attribute(_ACTION_OPTIONS, options)) + 2 * netlink.HEAD_BYTES
+    return netlink.Form.of(netlink.Request(_NEWACTION, netlink.REPLACE, body), place)

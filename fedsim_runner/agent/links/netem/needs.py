@@ -7,15 +7,16 @@ from functools import partial
 from ...kernel.root_qdisc import read_qdiscs, run_commands, try_qdisc
 from ..need import Need
 from .bucket import DISCIPLINES
-from .qdisc import BANDS, POLICER, VERDICTS
+from .qdisc import BANDS, FILTER, VERDICTS
 
 
 def _try_policer() -> None:
-    room = ["rate", "1000000bit", "burst", "24224b", "mtu", "65536"]
+    policer = ["action", "police", "index", "1", "rate", "1000000bit", "burst", "24224b", "mtu", "65536", *VERDICTS]
     run_commands(
         [
             ["qdisc", "replace", "dev", "lo", "root", "handle", "1:", *BANDS],
-            ["filter", "replace", "dev", "lo", "parent", "1:", *POLICER, *room, *VERDICTS],
+            ["filter", "replace", "dev", "lo", "parent", "1:", *FILTER, *policer],
+            ["actions", "replace", *policer],
         ]
     )
     policed = [entry.get("policed_s") for entry in read_qdiscs("lo")]

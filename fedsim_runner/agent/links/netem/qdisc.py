@@ -38,7 +38,7 @@ ORDERING_RATE_BPS = 100_000_000_000  # netem keeps packets in order only if it h
 SMALL_BYTES = 64
 SMALL_PER_S = 20_000  # packets of this size that never meet a limit of packets, at half the rate at most
 BANDS = ("prio", "bands", "2", "priomap", *16 * ("0",))  # fewer there cannot be
-POLICER = ("prio", "1", "protocol", "all", "handle", "1", "basic", "action", "police")
+FILTER = ("prio", "1", "protocol", "all", "handle", "1", "basic")
 VERDICTS = ("conform-exceed", "drop/ok")
 # A root of another handle is a new one, with nothing below it; one of the same handle is changed in place. The delay of
 # one with a handle of the second pair is changed all the time. Roots above a token bucket have handles of their own,
@@ -193,7 +193,7 @@ class Netem(Qdisc):
             return []
         return ["loss", "gemodel", *(f"{value * 100:.8g}%" for value in _parameters(self.bursts))]
 
-    def commands(self, interface: str) -> list[list[str]]:
+    def commands(self, interface: str, index: int) -> list[list[str]]:
         replace = ["qdisc", "replace", "dev", interface]
         handle = (_UNLIMITED if self.rate_bps is None else _LIMITED) + (_MOVING if self.jitter_us else 0)
         if self.bucket is not None:
@@ -208,6 +208,8 @@ class Netem(Qdisc):
             return top
         policed_bps = self.rate_bps or UNLIMITED_BPS
         room = ["rate", f"{policed_bps}bit", "burst", f"{self.queue}b", "mtu", str(SUPER_PACKET_BYTES)]
+        # By the interface's number it is found when it is changed in place. A filter takes one that there is as it is.
+        policer = ["action", "police", "index", str(index), *room, *VERDICTS]
         below = f"{_POLICED:x}:1"
         rate = [self.kind, "limit", str(self.waiting)]
         if self.rate_bps is not None:
@@ -218,7 +220,8 @@ class Netem(Qdisc):
         return [
             *top,
             [*replace, "parent", f"{LOSES if self.apart else handle:x}:1", "handle", f"{_POLICED:x}:", *BANDS],
-            ["filter", "replace", "dev", interface, "parent", f"{_POLICED:x}:", *POLICER, *room, *VERDICTS],
+            ["filter", "replace", "dev", interface, "parent", f"{_POLICED:x}:", *FILTER, *policer],
+            ["actions", "replace", *policer],
             *holds,
         ]
 
@@ -292,7 +295,7 @@ class Netem(Qdisc):
 @functools.lru_cache(maxsize=_KEPT)
 def _forms(after: Netem, before: Netem) -> tuple[netlink.Form, ...]:
     """What changes one into the other on any interface; hundreds of links change alike."""
-    root, policed, rate = after._course_form.handle << 16, _POLICED << 16, _RATE << 16
+    root, rate = after._course_form.handle << 16, _RATE << 16
     loss = after.loss if after.bursts is None else 0.0
     delays = NetemOptions(
         after.limit, after.delay_us, loss, ORDERING_RATE_BPS, duplicate=after.duplicate, corrupt=after.corrupt
@@ -308,7 +311,7 @@ def _forms(after: Netem, before: Netem) -> tuple[netlink.Form, ...]:
         else:
             changes += after.bucket.changes(QUEUE_PARENT, _RATE, after.held_bps, after.queue)
         policed_bps = after.rate_bps or UNLIMITED_BPS
-        changes.append(kernel_form.policer_change(policed, policed_bps, after.queue, SUPER_PACKET_BYTES))
+        changes.append(kernel_form.policer_change(policed_bps, after.queue, SUPER_PACKET_BYTES))
     return tuple(changes)
 
 

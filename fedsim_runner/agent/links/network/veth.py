@@ -148,19 +148,23 @@ class Veths:
         """Set qdiscs and the size of packets; a qdisc of None is removed."""
 
         def change(name: str) -> None:
-            wanted = changes[name]
+            wanted, interface = changes[name], rtnetlink.find_interface(INTERFACE)
+            if interface is None:
+                raise LookupError(f"it has no {INTERFACE}")
             if UP in wanted:
-                run_commands(qdisc_commands(INTERFACE, _qdisc(wanted[UP])))
-            if SEGMENTS in wanted and (interface := rtnetlink.find_interface(INTERFACE)) is not None:
+                run_commands(qdisc_commands(INTERFACE, interface.index, _qdisc(wanted[UP])))
+            if SEGMENTS in wanted:
                 rtnetlink.set_segments(interface.index, 1)
 
         inside = [name for name, wanted in changes.items() if UP in wanted or SEGMENTS in wanted]
         _, failed = in_each({name: namespaces[name] for name in inside}, change)
-        commands = {
-            name: qdisc_commands(self.wires[name].end, _qdisc(wanted[DOWN]))
-            for name, wanted in changes.items()
-            if DOWN in wanted and name not in failed
-        }
+        ends, commands = self._network.ends(), {}
+        for name in (name for name, wanted in changes.items() if DOWN in wanted and name not in failed):
+            end = ends.get(self.wires[name].end)
+            if end is None:
+                failed[name] = f"there is no {self.wires[name].end}"
+                continue
+            commands[name] = qdisc_commands(self.wires[name].end, end.index, _qdisc(changes[name][DOWN]))
         if commands:
             with self._network.inside():
                 failed |= _run_batch(commands)

@@ -207,7 +207,7 @@ def _replace(ends: Sequence[_End]) -> Failures:
         assert end.after is None or isinstance(end.after, Qdisc)
         try:
             with netns.inside(end.path):
-                run_commands(qdisc_commands(end.interface, end.after))
+                run_commands(qdisc_commands(end.interface, end.index, end.after))
         except (OSError, programs.CommandError) as error:
             failed[end.device] = str(error)
     return failed

@@ -258,10 +258,12 @@ class FakeKernel:
         assert entry["kind"] == kind
         return fake_tc.to_kernel_form(kind, entry["options"])
 
-    def change_policer(self, index: int, parent: int, rate_bps: int, burst_bytes: int, longest_bytes: int) -> None:
-        entry = self._qdisc(self._name(index), f"{parent >> 16:x}:")
-        entry["filter"] = ["rate", f"{rate_bps}bit", "burst", f"{burst_bytes}b", "mtu", f"{longest_bytes}"]
-        self.log.append((self.here, f"change {self._name(index)} policer {' '.join(entry['filter'])}"))
+    def change_policer(self, index: int, rate_bps: int, burst_bytes: int, longest_bytes: int) -> None:
+        (entry,) = (one for one in self.qdiscs[self.here, self._name(index)]["below"].values() if "filter" in one)
+        assert self._policer_number(entry["filter"]) == index
+        room = ["rate", f"{rate_bps}bit", "burst", f"{burst_bytes}b", "mtu", f"{longest_bytes}"]
+        entry["filter"] = ["index", str(index), *room]
+        self.log.append((self.here, f"change {self._name(index)} policer {' '.join(room)}"))
 
     def policed_by(self, index: int, handle: int, channel: socket.socket) -> float | None:
         with self._at(channel):
@@ -404,7 +406,10 @@ class FakeKernel:
             )
         self.log.append((self.here, " ".join(["tc", *words])))
         action, interface, rest = words[1], words[3], words[4:]
-        if words[0] == "filter":
+        if words[0] == "actions":
+            numbers = [self._policer_number(entry["filter"]) for entry in self._policed()]
+            assert self._policer_number(words) in numbers or self.forgets
+        elif words[0] == "filter":
             if not self.forgets:
                 self._qdisc(interface, rest[1])["filter"] = rest
         elif action == "del":
@@ -412,6 +417,16 @@ class FakeKernel:
         elif not self.forgets:
             self._replace(self.here, interface, rest)
         return ""
+
+    @staticmethod
+    def _policer_number(words: Sequence[str]) -> int:
+        return int(words[words.index("index") + 1])
+
+    def _policed(self) -> Iterator[dict[str, Any]]:
+        """The qdiscs of this namespace that have a filter."""
+        for (where, _), found in self.qdiscs.items():
+            every = (found["root"], *found["below"].values())
+            yield from (one for one in every if where == self.here and "filter" in one)
 
     def _qdisc(self, interface: str, handle: str) -> dict[str, Any]:
         found = self.qdiscs[self.here, interface]

@@ -33,7 +33,7 @@ def test_a_form_holds_for_all_links_of_a_course(links: list[Link], form: CourseF
     qdiscs = [Netem.for_link(link, form) for link in links]
     for first in qdiscs:
         assert first is not None and all(first.forms(other) is not None for other in qdiscs)
-        roots = {words[6] for words in first.commands("eth0") if "root" in words}
+        roots = {words[6] for words in first.commands("eth0", 7) if "root" in words}
         assert roots == {f"{form.handle:x}:"}
 
 
@@ -64,4 +64,5 @@ def test_each_form_has_a_root_of_its_own_whose_delay_may_move() -> None:
     for link in (PLAIN, TWICE, CODEL, FQ_CODEL, BURSTY, Link(1_000_000, 9_000, 500, duplicate=0.1)):
         alone = Netem.for_link(link)
         assert alone is not None
-        assert not any(is_handle(int(words[6].rstrip(":"), 16)) for words in alone.commands("eth0") if "root" in words)
+        roots = [words[6] for words in alone.commands("eth0", 7) if "root" in words]
+        assert not any(is_handle(int(root.rstrip(":"), 16)) for root in roots)
