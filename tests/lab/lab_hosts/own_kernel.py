@@ -152,7 +152,7 @@ def _boot(lab: Lab, kernel: Path, folder: Path, name: str, address: str, number:
     memory = Path("/dev/shm")
     with (folder / f"{name}.log").open("wb") as console:
         return subprocess.Popen(
-            lab.on_control_node(words),
+            lab.on_control_node(user_mode.on_one_cpu(words, number)),
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=subprocess.STDOUT,
