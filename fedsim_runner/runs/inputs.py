@@ -121,8 +121,8 @@ def hide_as(original: Path | None, path: Path) -> None:
     except OSError:
         return
     readable = 0o4 & theirs.st_mode
-    if theirs.st_gid == ours.st_gid:
-        readable |= 0o40 & theirs.st_mode
+    # To those of another group it is what it is to all others.
+    readable |= 0o40 & theirs.st_mode if theirs.st_gid == ours.st_gid else readable << 3
     hidden = 0o77 & ~(readable | readable >> 1 | readable >> 2)
     if ours.st_mode & hidden:
         path.chmod(stat.S_IMODE(ours.st_mode) & ~hidden)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -16,6 +18,7 @@ from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.reservation import read_reservations
 from fedsim_runner.lab.access import NO_KEYS, LabAccess, LabKeys
 from fedsim_runner.lab.host import LabHost
+from fedsim_runner.runs.inputs import hide_as
 from fedsim_runner.runs.manifest import folder_id_of
 from fedsim_runner.runs.options import RunOptions
 from fedsim_runner.runs.planning import plan_only
@@ -106,6 +109,16 @@ def test_a_run_folder_is_hidden_from_those_who_cannot_read_the_experiment_file(
         assert stat.S_IMODE(prepared.folder.stat().st_mode) == folder
         spec = prepared.folder / "experiment.yaml"  # a repetition reads this one
         assert stat.S_IMODE(spec.stat().st_mode) == file
+
+
+@pytest.mark.parametrize(("mode", "hidden"), [(0o644, 0o755), (0o640, 0o700), (0o604, 0o755)])
+def test_to_another_group_an_experiment_file_is_what_it_is_to_all(tmp_path: Path, mode: int, hidden: int) -> None:
+    theirs = Mock(**{"stat.return_value": Mock(st_mode=mode, st_gid=os.getgid() + 1)})
+    folder = tmp_path / "run"
+    folder.mkdir()
+    folder.chmod(0o755)
+    hide_as(theirs, folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == hidden
 
 
 def test_planning_changes_nothing(lab: Lab, tmp_path: Path) -> None:
