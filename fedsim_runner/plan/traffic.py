@@ -110,9 +110,9 @@ def describe_traffic(traffic: Traffic, rounds: int) -> str:
     evaluations = f", {size(sizes.evaluate)} for each evaluation" if sizes.evaluate else ""
     return (
         f"Messages: a model of {sizes.numbers:,} numbers, {size(sizes.to_client)} to a client and "
-        f"{size(sizes.from_client)} back in every round{evaluations}, {size(sizes.finish)} at the end; of a round "
-        f"links alone take at least {short_time(traffic.round_s)}, of the course (rounds: {rounds}) "
-        f"{short_time(traffic.course_s)} (slowest: {traffic.slowest})"
+        f"{size(sizes.from_client)} back in every round{evaluations}, {size(sizes.finish)} at the end; links "
+        f"alone take at least {short_time(traffic.round_s)} of a round, and {short_time(traffic.course_s)} of a course "
+        f"of {rounds} round{'s' * (rounds != 1)} (slowest: {traffic.slowest})"
     )
 
 

@@ -185,7 +185,7 @@ def test_the_traffic_in_words_and_as_data() -> None:
     assert plan.traffic is not None
     text = describe_traffic(plan.traffic, 3)
     assert text.startswith("Messages: a model of 1,000 numbers, 9.8 kB to a client and 7.8 kB back in every round, ")
-    assert "19.5 kB for each evaluation, 11.7 kB at the end; of a round links alone take at least 1.4 s, of the" in text
+    assert "19.5 kB for each evaluation, 11.7 kB at the end; links alone take at least 1.4 s of a round, and" in text
     assert text.endswith(" (slowest: phone-1)")
     data = plan_as_dict(plan)["expected_traffic"]
     assert data["to_client_bytes"] == 10_000
