@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from fedsim_runner.agent.kernel import netns
 
 from .bench import PORT, Bench
+from .children import before_others
 from .rows import Row
 
 COUNT = 20
@@ -25,7 +26,7 @@ def measure(bench: Bench, way: str) -> Iterator[Row]:
     with netns.inside(bench.lab.namespaces[target]):
         listener = socket.create_server((bench.lab.addresses[target], PORT + 1), backlog=COUNT)
     took = []
-    with listener:
+    with listener, before_others():
         for _ in range(COUNT):
             with netns.inside(bench.lab.namespaces[source]):
                 connecting = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

@@ -99,11 +99,13 @@ int main(int argc, char **argv)
     struct sched_param priority = {1};
     if (argc != 6)
         return 2;
-    // With one processor, what the kernel does with packets has to run, too. With its stamps a receiver need not hurry.
     signal(SIGXCPU, become_ordinary);
-    if (sysconf(_SC_NPROCESSORS_ONLN) > 1 && (!strcmp(argv[1], "send") || !atoi(argv[5])))
+    int sends = !strcmp(argv[1], "send"), many = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+    // With one processor, what the kernel does with packets has to run, too: while a sender sleeps between two of them.
+    // With the kernel's stamps a receiver need not hurry.
+    if (sends ? many || atoll(argv[5]) > TOGETHER_NS : many && !atoi(argv[5]))
         sched_setscheduler(0, SCHED_FIFO, &priority);
-    if (!strcmp(argv[1], "send"))
+    if (sends)
         return send_all(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]), atoll(argv[5]));
     return receive_all(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]), atoi(argv[5]));
 }

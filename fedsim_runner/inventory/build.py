@@ -27,7 +27,7 @@ from ..contract.peer_ranges import Peers
 from ..lab.host import LabHost
 from ..plan.emulation import arch_of, slowdown
 from ..plan.model import PlacedDevice, Plan
-from ..plan.timed_steps import TIMING_S, time_step
+from ..plan.timed_steps import time_step
 from ..plan.varying_links import first_links, variation_of
 from ..plan.wall_time import plan_in_wall_time
 from ..spec.testbed_keys import common_config, participant_config, saved_model
@@ -199,7 +199,7 @@ def build_common_part(plan: Plan) -> DeviceFile:
         topology=experiment.topology,
         tracks=experiment.tracks,
         lab=_build_lab(plan),
-        timing_s=TIMING_S if _times_steps(plan) else 0.0,
+        timing_s=_timing_s(plan),
     )
 
 
@@ -224,16 +224,17 @@ def _build_lab_variables(plan: Plan) -> dict[str, Any]:
     return {"fedsim_server_host": lab.server, "fedsim_silence_timeout_s": silence_s}
 
 
-def _times_steps(plan: Plan) -> bool:
-    """Whether a device times its reference step before the gate opens."""
+def _timing_s(plan: Plan) -> float:
+    """How long before the gate opens devices time their reference steps; 0: none does."""
     hosts = {host.name: host for host in plan.lab_hosts}
-    return any(time_step(item, hosts[item.lab_host], plan.cpu_factor).parts is not None for item in plan.placed)
+    timings = (time_step(item, hosts[item.lab_host], plan.cpu_factor, plan.time_scale) for item in plan.placed)
+    return max((timing.seconds for timing in timings), default=0.0)
 
 
 def _reference_time(plan: Plan, host: LabHost, item: PlacedDevice) -> ReferenceTime | None:
     if item.speed is None:
         return None
-    timing = time_step(item, host, plan.cpu_factor)
+    timing = time_step(item, host, plan.cpu_factor, plan.time_scale)
     return ReferenceTime(item.speed.reference, round(item.speed.seconds, 6), timing.parts)
 
 

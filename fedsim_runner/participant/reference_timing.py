@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 #: The programs whose parts can be timed, by reference.
 PROGRAMS = {
@@ -16,11 +17,13 @@ PROGRAMS = {
 LEAD_S = 0.2
 # The first parts load what they need: they are done while the device has no limit yet.
 WARM_UP = 3
+# A part that takes so many times as long as the shortest one contains a wait for the limit's next period.
+HELD = 3.0
 
 
 @dataclass(frozen=True)
 class ReferenceTiming:
-    """What a step took, computed from its parts, and how long these took together; in seconds."""
+    """What a step took, computed from its parts, and how long those of them took that count; in seconds."""
 
     step_s: float
     timed_s: float
@@ -45,18 +48,30 @@ def prepare_reference(
         part()
 
     def time_parts(until: float) -> ReferenceTiming | None:
-        began, done, longest = clock(), 0, 0.0
         end = until - LEAD_S
-        if began >= end:
+        ends = [clock()]
+        if ends[0] >= end:
             return None
-        part()  # it has what was left of the first period
-        first = now = clock()
-        longest = now - began
-        while now + longest < end:
+        longest = 0.0
+        while ends[-1] + longest < end or len(ends) == 1:
             part()
-            then, now = now, clock()
-            longest = max(longest, now - then)
-            done += 1
-        return ReferenceTiming((now - first) / done * parts, now - first) if done else None
+            ends.append(clock())
+            longest = max(longest, ends[-1] - ends[-2])
+        del ends[0]  # the first part has what was left of the first period
+        first, last = _whole_periods(ends)
+        took = ends[last] - ends[first]
+        return ReferenceTiming(took / (last - first) * parts, took) if last > first else None
 
     return time_parts
+
+
+def _whole_periods(ends: Sequence[float]) -> tuple[int, int]:
+    """Return between which two of the times at which parts ended parts are counted.
+
+    A device with a small limit does many parts at once, since the kernel notices only at its next tick that a quota is
+    used up, and then waits for as many periods as it has overdrawn. So parts count from the end of one wait to that of
+    another. Where no part contains a wait, or all do, all of them count.
+    """
+    took = [after - before for before, after in pairwise(ends)]
+    held = [number for number, seconds in enumerate(took, 1) if seconds > HELD * min(took)]
+    return (held[0], held[-1]) if len(held) > 1 else (0, len(ends) - 1)

@@ -98,7 +98,7 @@ def make_plan(experiment: Experiment, hosts: Sequence[LabHost], run: str) -> Pla
             *(f"lab host {host.name} is left out: {host.missing}" for host in missing),
             *describe_kept_factor(experiment, speeds, factor),
             *describe_speeds(experiment.devices, speeds, ordered_hosts),
-            *describe_untimed(placed, by_name, factor),
+            *describe_untimed(placed, by_name, factor, scale),
             *describe_placement(placed, ordered_hosts, by_host, factor, scale),
             *describe_refusals(wall, in_force),
             *describe_varying_links(experiment, placed),

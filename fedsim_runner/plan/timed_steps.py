@@ -7,12 +7,18 @@ from dataclasses import dataclass
 
 from ..catalog.engines import engine_facts
 from ..compute.references import REFERENCES
+from ..contract.cpu_limit import limit_to
+from ..contract.time_scale import TimeScale
 from ..lab.host import LabHost
 from .model import PlacedDevice
 from .names import join_names
 
-#: Before the gate opens, devices time parts of their reference steps, all at once and for so long.
-TIMING_S = 2.5
+#: Before the gate opens, devices time parts of their reference steps, all at once, for at least so long.
+LEAST_S = 2.5
+#: A small limit's device computes in bursts, each followed by a wait of several periods: so many say what it gets.
+PERIODS = 20
+#: But the course does not wait longer than this.
+LONGEST_S = 8.0
 #: A device that does fewer parts meanwhile would say little, or be late at the gate.
 LEAST_PARTS = 5
 
@@ -22,20 +28,22 @@ class StepTiming:
     """To how many parts a device's reference step is equal.
 
     ``parts``: None: it times none, because of ``why_not``; empty: it has no reference step, or its lab host was
-    calibrated without parts, of which another note says so.
+    calibrated without parts, of which another note says so. ``seconds``: for how long it times them, by the clock.
     """
 
     parts: float | None
     why_not: str = ""
+    seconds: float = 0.0
 
 
-def time_step(item: PlacedDevice, host: LabHost, cpu_factor: float) -> StepTiming:
+def time_step(item: PlacedDevice, host: LabHost, cpu_factor: float, scale: TimeScale) -> StepTiming:
     """Return whether a device times its reference step.
 
     Args:
         item: the device.
         host: its lab host.
         cpu_factor: by which all devices' processors are scaled.
+        scale: the run's.
     """
     if item.speed is None or host.calibrations is None:
         return StepTiming(None)
@@ -50,16 +58,20 @@ def time_step(item: PlacedDevice, host: LabHost, cpu_factor: float) -> StepTimin
         parts = host.calibrations[reference.name].parts(item.cpus)
     if parts is None:
         return StepTiming(None)
-    if item.speed.seconds / cpu_factor / parts * LEAST_PARTS > TIMING_S:
-        return StepTiming(None, f"takes too long: not {LEAST_PARTS} parts of it fit into {TIMING_S:g} s")
-    return StepTiming(round(parts, 4))
+    period_s = limit_to(item.cpus, scale.factor).period_us / 1e6
+    seconds = min(max(LEAST_S, round(PERIODS * period_s, 1)), LONGEST_S)
+    if item.speed.seconds / cpu_factor / parts * LEAST_PARTS > seconds:
+        return StepTiming(None, f"takes too long: not {LEAST_PARTS} parts of it fit into {seconds:g} s")
+    return StepTiming(round(parts, 4), seconds=seconds)
 
 
-def describe_untimed(placed: Iterable[PlacedDevice], hosts: Mapping[str, LabHost], cpu_factor: float) -> Iterator[str]:
+def describe_untimed(
+    placed: Iterable[PlacedDevice], hosts: Mapping[str, LabHost], cpu_factor: float, scale: TimeScale
+) -> Iterator[str]:
     """Yield which devices do not time their reference step though they have one, and why."""
     untimed: dict[tuple[str, str], list[str]] = {}
     for item in placed:
-        why = time_step(item, hosts[item.lab_host], cpu_factor).why_not
+        why = time_step(item, hosts[item.lab_host], cpu_factor, scale).why_not
         if why and item.speed is not None:
             untimed.setdefault((item.speed.reference, why), []).append(item.device.name)
     for (reference, why), names in untimed.items():

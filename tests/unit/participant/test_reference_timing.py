@@ -16,19 +16,20 @@ from fedsim_runner.participant.reference_timing import LEAD_S, PROGRAMS, WARM_UP
 
 
 class Clock:
-    """Ten milliseconds for each part, or as many as it is given."""
+    """Ten milliseconds for each part, or as many as it is given, and the waits in parts."""
 
     def __init__(self) -> None:
         self.now = 100.0
         self.parts = 0
         self.part_s = 0.01
+        self.waits_s: list[float] = []
 
     def __call__(self) -> float:
         return self.now
 
     def part(self) -> None:
         self.parts += 1
-        self.now += self.part_s
+        self.now += self.part_s + (self.waits_s.pop(0) if self.waits_s else 0.0)
 
 
 @pytest.fixture
@@ -57,6 +58,17 @@ def test_parts_that_take_long_do_not_delay_the_gate(clock: Clock) -> None:
     assert found is not None
     assert (found.step_s, found.timed_s) == (pytest.approx(0.5 * 70.5), pytest.approx(1.5))
     assert clock.now == 102.0
+
+
+def test_parts_count_from_the_end_of_one_wait_to_that_of_another(clock: Clock) -> None:
+    timer = prepare_reference("numpy-mlp", 100, clock)
+    assert timer is not None
+    # Bursts of seven parts, in the last of which the device waits; the first burst has less to do.
+    clock.now, clock.part_s, clock.waits_s = 100.0, 0.001, [0.0, 0.4] + ([0.0] * 6 + [0.4]) * 10
+    found = timer(102.5)
+    assert found is not None
+    assert found.step_s == pytest.approx(100 * 0.407 / 7)
+    assert found.timed_s == pytest.approx(4 * 0.407)
 
 
 def test_a_gate_that_is_open_leaves_no_time(clock: Clock) -> None:

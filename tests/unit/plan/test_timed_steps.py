@@ -12,7 +12,7 @@ from fedsim_runner.inventory import build_inventory
 from fedsim_runner.lab.host import LabHost
 from fedsim_runner.plan.model import Plan
 from fedsim_runner.plan.placement import make_plan
-from fedsim_runner.plan.timed_steps import TIMING_S
+from fedsim_runner.plan.timed_steps import LEAST_S, LONGEST_S
 from fedsim_runner.spec.load import parse_draft
 
 TEXT = """
@@ -68,7 +68,21 @@ def notes(made: Plan) -> Sequence[str]:
 @pytest.mark.parametrize(("engine", "parts"), [(LIGHT, 100), (TORCH, 100.0)])
 def test_devices_of_both_engines_time_parts(engine: tuple[str, str], parts: float) -> None:
     made = plan(engine, 3.0)
-    assert timed_parts(made) == (parts, TIMING_S)
+    assert timed_parts(made) == (parts, LEAST_S)
+    assert not notes(made)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "timed_s"),
+    [
+        (3.0, LEAST_S),  # 0.1 cpus, in periods of 20 ms
+        (50.0, 3.3),  # 0.006 cpus: 1 ms in 167 ms
+        (150.0, LONGEST_S),  # 0.002 cpus: 1 ms in 500 ms
+    ],
+)
+def test_devices_with_small_limits_have_more_time(seconds: float, timed_s: float) -> None:
+    made = plan(LIGHT, seconds)
+    assert timed_parts(made) == (100, timed_s)
     assert not notes(made)
 
 
@@ -77,8 +91,8 @@ def test_devices_of_both_engines_time_parts(engine: tuple[str, str], parts: floa
     [
         (TORCH, {"seconds": 3.0, "memory_mb": 192}, "MB of memory with their engine, more than they have"),
         (TORCH, {"seconds": 0.2}, "is compared with its parts with one thread only, and they have several"),
-        (TORCH, {"seconds": 60.0}, "takes too long: not 5 parts of it fit into 2.5 s"),
-        (LIGHT, {"seconds": 60.0}, "takes too long: not 5 parts of it fit into 2.5 s"),
+        (TORCH, {"seconds": 200.0}, "takes too long: not 5 parts of it fit into 8 s"),
+        (LIGHT, {"seconds": 200.0}, "takes too long: not 5 parts of it fit into 8 s"),
     ],
 )
 def test_devices_that_cannot_are_named_and_courses_without_others_begin_at_once(

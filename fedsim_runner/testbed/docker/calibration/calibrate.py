@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -94,12 +94,18 @@ def _calibrate_host(
                     found.append(Calibrated(host.name, known, None))
                     continue
                 begun = time.monotonic()
-                made = _measure(engine.client, host, image, reference, stop)
+                made = measure_surely(partial(_measure, engine.client, host, image, reference, stop))
                 store.keep(made)
                 found.append(Calibrated(host.name, made, time.monotonic() - begun))
     except (TimingError, UnreachableError) as error:
         found.append(TimingError(f"lab host {host.name}: {error}"))
     return found
+
+
+def measure_surely(measure: Callable[[], Calibration]) -> Calibration:
+    """Measure, and once more if something else slowed the steps; return the surer of the two."""
+    made = measure()
+    return made if made.is_sure else min(made, measure(), key=lambda one: (one.was_busy, one.uncertainty))
 
 
 def _image_of(engine: str, images: Mapping[str, Any]) -> str:
