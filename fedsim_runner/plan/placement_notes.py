@@ -63,7 +63,7 @@ def _describe_shares(placed: Sequence[PlacedDevice], scale: TimeScale) -> Iterat
         limit = limit_to(least_cpus)
         yield (
             f"{join_names([item.device.name for item in coarse])}: below 0.01 cpus a device computes in bursts; "
-            f"at {least_cpus:g} cpus it gets {limit.quota_us / 1000:g} ms every {limit.period_us / 1000:g} ms, "
+            f"at {least_cpus:.3g} cpus it gets {limit.quota_us / 1000:.3g} ms every {limit.period_us / 1000:.3g} ms, "
             "and its times are accurate to a few of these periods"
         )
     partly = [item for item in placed if item.cpus - item.threads > LEFT_OVER_CPUS]

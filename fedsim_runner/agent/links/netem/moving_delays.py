@@ -211,7 +211,7 @@ def describe_movement(links: Sequence[Link], scale: TimeScale = REAL_TIME) -> It
         longer_ms, delay_ms, jitter_ms = (scale.to_device(span) / 1e3 for span in (us, link.delay_us, link.jitter_us))
         yield (
             f"makes the mean delay of links with much jitter longer, at most by {longer_ms:.2g} ms "
-            f"({delay_ms:g}±{jitter_ms:g} ms)"
+            f"({delay_ms:.4g}±{jitter_ms:.4g} ms)"
         )
 
 
