@@ -13,14 +13,8 @@ from fedsim_runner.spec.load import read_draft
 from fedsim_runner.yamlfile.document import NODES_MAX, parse
 from fedsim_runner.yamlfile.spec_errors import SpecErrors
 
-SPEC = """\
-name: merged
-devices:
-  - {name: server, type: edge-server, role: server}
-  - {type: iot-minimal}
-data: {dataset: iris}
-federatedscope: {config_file: their.yaml}
-"""
+from .their_file import SPEC, write_around
+
 THEIRS = """\
 federate: {total_round_num: 3, make_global_eval: true}
 model: {type: lr, out_channels: 3}
@@ -75,9 +69,7 @@ def test_what_grows_without_bound_is_refused() -> None:
 
 @pytest.fixture
 def spec(tmp_path: Path) -> Path:
-    (tmp_path / "their.yaml").write_text(THEIRS, encoding="utf-8")
-    (tmp_path / "x.yaml").write_text(SPEC, encoding="utf-8")
-    return tmp_path / "x.yaml"
+    return write_around(THEIRS, tmp_path)
 
 
 def test_federatedscopes_file_is_read(spec: Path) -> None:

@@ -15,14 +15,8 @@ from fedsim_runner.spec.older_keys import Moved, move_older_keys
 from fedsim_runner.yamlfile.document import Document, parse
 from fedsim_runner.yamlfile.spec_errors import SpecErrors
 
-SPEC = """\
-name: moved
-devices:
-  - {name: server, type: edge-server, role: server}
-  - {type: iot-minimal}
-data: {dataset: iris}
-federatedscope: {config_file: their.yaml}
-"""
+from .their_file import SPEC, write_around
+
 THEIRS = """\
 federate: {total_round_num: 3, local_update_steps: 2, batch_or_epoch: epoch}
 model: {type: lr, out_channels: 3}
@@ -41,9 +35,7 @@ def move(text: str) -> tuple[Document, Moved]:
 
 @pytest.fixture
 def spec(tmp_path: Path) -> Path:
-    (tmp_path / "their.yaml").write_text(THEIRS, encoding="utf-8")
-    (tmp_path / "x.yaml").write_text(SPEC, encoding="utf-8")
-    return tmp_path / "x.yaml"
+    return write_around(THEIRS, tmp_path)
 
 
 def test_a_file_of_an_older_federatedscope_is_read_as_its_present_form_with_notes(spec: Path) -> None:
