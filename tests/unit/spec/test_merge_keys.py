@@ -12,8 +12,7 @@ from fedsim_runner.spec.federatedscope_tree import tree_document
 from fedsim_runner.spec.load import read_draft
 from fedsim_runner.yamlfile.document import NODES_MAX, parse
 from fedsim_runner.yamlfile.spec_errors import SpecErrors
-
-from .their_file import SPEC, write_around
+from tests.unit.spec.their_file import SPEC, write_around
 
 THEIRS = """\
 federate: {total_round_num: 3, make_global_eval: true}

@@ -14,8 +14,7 @@ from fedsim_runner.spec.load import read_draft
 from fedsim_runner.spec.older_keys import Moved, move_older_keys
 from fedsim_runner.yamlfile.document import Document, parse
 from fedsim_runner.yamlfile.spec_errors import SpecErrors
-
-from .their_file import SPEC, write_around
+from tests.unit.spec.their_file import SPEC, write_around
 
 THEIRS = """\
 federate: {total_round_num: 3, local_update_steps: 2, batch_or_epoch: epoch}
