@@ -25,7 +25,7 @@ from fedsim_runner.contract.queue_size import FRAME_BYTES
 from tests.lab.rig import SO_RCVBUFFORCE, Rig, rig
 
 from .children import fork
-from .rows import Row
+from .rows import BOTH, Row
 
 WAYS = ("up", "down")
 HEADERS = 42  # Ethernet, IPv4, UDP
@@ -77,9 +77,9 @@ class Bench:
         asked: float,
         got: float,
         most: float | None = None,
-        one_sided: bool = False,
+        side: str = BOTH,
     ) -> Row:
-        return Row(self.profile, self.backend, way, figure, unit, asked, got, most, one_sided)
+        return Row(self.profile, self.backend, way, figure, unit, asked, got, most, side)
 
     def train(self, way: str, count: int, size: int, gap_s: float) -> list[Arrival]:
         """Send numbered packets from a process of its own; return those that arrive, in this order.

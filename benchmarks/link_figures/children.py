@@ -25,7 +25,7 @@ def fork(work: Callable[[], None]) -> int:
 
 @contextlib.contextmanager
 def before_others() -> Iterator[None]:
-    """This thread runs before all that computes, so that it takes the time when a packet comes and not some turns later.
+    """This thread runs before all that computes, so that it takes the time when a packet comes, not some turns later.
 
     Only for work that waits: the testbed itself must find a processor.
     """

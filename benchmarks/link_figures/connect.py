@@ -11,7 +11,7 @@ from fedsim_runner.agent.kernel import netns
 
 from .bench import PORT, Bench
 from .children import before_others
-from .rows import Row
+from .rows import ABOVE, Row
 
 COUNT = 20
 SYN_BYTES = 74
@@ -37,4 +37,4 @@ def measure(bench: Bench, way: str) -> Iterator[Row]:
     links = (bench.links.up, bench.links.down)
     asked = sum(link.delay_us / 1e3 + (SYN_BYTES * 8e3 / link.rate_bps if link.rate_bps else 0) for link in links)
     most = MARGIN_MS + sum(0.02 * link.delay_us / 1e3 for link in links if link.jitter_us)
-    yield bench.row("up", "cold connect, median of 20", "ms", asked, statistics.median(took), most, one_sided=True)
+    yield bench.row("up", "cold connect, median of 20", "ms", asked, statistics.median(took), most, side=ABOVE)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fedsim_runner.contract.queue_size import buffer_bytes
 
 from .bench import Bench
-from .rows import QUEUE, Row
+from .rows import ABOVE, QUEUE, Row
 
 OPENING_S = 10.0
 GAP_S = 0.02  # between probes
@@ -26,5 +26,5 @@ def measure(bench: Bench, way: str) -> Iterator[Row]:
         delays = sorted(one.delay_s for one in bench.train(way, round(bench.seconds / GAP_S), 20, GAP_S))
     longest = (link.delay_us + link.jitter_us) / 1e6 + buffer_bytes(link.rate_bps, link.queue) * 8 / link.rate_bps
     asked, got = 1e3 * longest, 1e3 * delays[-1]
-    yield bench.row(way, "delay under a flow, longest", "ms", asked, got, 1e3 * MARGIN_S, one_sided=True)
+    yield bench.row(way, "delay under a flow, longest", "ms", asked, got, 1e3 * MARGIN_S, side=ABOVE)
     yield bench.row(way, QUEUE, "ms", asked, 1e3 * delays[len(delays) // 2])

@@ -10,7 +10,7 @@ from fedsim_runner.contract.queue_size import FRAME_BYTES, buffer_bytes
 
 from .bench import FULL_BYTES, Bench
 from .counters import acknowledged
-from .rows import Row
+from .rows import ABOVE, BELOW, Row
 
 LEAST_S = 3.0
 SEGMENT_BYTES = 1448  # of a frame's
@@ -38,7 +38,7 @@ def measure(bench: Bench, way: str) -> Iterator[Row]:
             got = sum(FRAME_BYTES for one in arrived if one.at_s < first + 1.0) / 1e3
             # Jitter may end the second with another delay than it began with.
             most = (0.02 + 2 * link.jitter_us / 1e6) * asked + FRAME_BYTES / 1e3
-            yield bench.row(way, "first second", "kB", asked, got, most if enough else None, one_sided=True)
+            yield bench.row(way, "first second", "kB", asked, got, most if enough else None, side=ABOVE)
         got = (len(arrived) - 1) * FRAME_BYTES / 1e3 / (last - first)
         figure = f"rate over {last - first:.0f} s" + (
             ", the sender was too slow" if slow else ", the sender paused" if paused else ""
@@ -51,5 +51,6 @@ def measure(bench: Bench, way: str) -> Iterator[Row]:
         rate = (acknowledged(sender) - before) * 8 / (time.monotonic() - began)
     round_trip_s = (bench.links.up.delay_us + bench.links.down.delay_us) / 1e6
     fills = link.loss == 0 and link.rate_bps / 8 * round_trip_s <= 2 * buffer_bytes(link.rate_bps, link.queue)
+    # More is no error here: as a lost segment arrives, up to a window is acknowledged at once.
     asked = link.rate_bps / 1e6 * SEGMENT_BYTES / FRAME_BYTES
-    yield bench.row(way, "TCP (cubic)", "Mbit/s", asked, rate / 1e6, 0.02 * asked if fills else None)
+    yield bench.row(way, "TCP (cubic)", "Mbit/s", asked, rate / 1e6, 0.02 * asked if fills else None, side=BELOW)

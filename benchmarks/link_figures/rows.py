@@ -9,6 +9,8 @@ from pathlib import Path
 
 COLUMNS = ("profile", "back end", "way", "figure", "asked", "got", "error", "at most", "met")
 
+ABOVE, BELOW, BOTH = "above", "below", "both"
+
 QUEUE = "delay under a flow, median"
 SAME = 0.15  # by which the queues of two back ends may differ, as a share
 
@@ -21,7 +23,7 @@ class Row:
         way: up or down.
         unit: that of all numbers.
         most: the largest error, in the unit, that is within; None: the figure is only reported.
-        one_sided: only what exceeds ``asked`` is an error.
+        side: on which side of ``asked`` a difference is an error.
     """
 
     profile: str
@@ -32,7 +34,7 @@ class Row:
     asked: float
     got: float
     most: float | None = None
-    one_sided: bool = False
+    side: str = BOTH
 
     @property
     def error(self) -> float:
@@ -44,7 +46,7 @@ class Row:
         """Whether the error is within its limit; None if it has none."""
         if self.most is None:
             return None
-        return (self.error if self.one_sided else abs(self.error)) <= self.most
+        return {ABOVE: self.error, BELOW: -self.error, BOTH: abs(self.error)}[self.side] <= self.most
 
     def cells(self) -> tuple[str, ...]:
         """The row's text, by COLUMNS."""
@@ -94,7 +96,7 @@ def read_rows(path: Path) -> list[Row]:
                 float(line["asked"]),
                 float(line["got"]),
                 float(line["most"]) if line["most"] else None,
-                line["one_sided"] == "True",
+                line["side"],
             )
             for line in csv.DictReader(file)
         ]

@@ -7,24 +7,37 @@ from pathlib import Path
 import pytest
 
 from benchmarks.link_figures.profiles import measured_profiles
-from benchmarks.link_figures.rows import COLUMNS, QUEUE, Row, compared, missed, read_rows, write_rows
+from benchmarks.link_figures.rows import (
+    ABOVE,
+    BELOW,
+    BOTH,
+    COLUMNS,
+    QUEUE,
+    Row,
+    compared,
+    missed,
+    read_rows,
+    write_rows,
+)
 
 
 @pytest.mark.parametrize(
-    ("got", "most", "one_sided", "within"),
+    ("got", "most", "side", "within"),
     [
-        (101.0, 1.0, False, True),
-        (98.0, 1.0, False, False),
-        (102.0, 1.0, False, False),
-        (98.0, 1.0, True, True),
-        (102.0, 1.0, True, False),
-        (500.0, None, False, None),
+        (101.0, 1.0, BOTH, True),
+        (98.0, 1.0, BOTH, False),
+        (102.0, 1.0, BOTH, False),
+        (98.0, 1.0, ABOVE, True),
+        (102.0, 1.0, ABOVE, False),
+        (98.0, 1.0, BELOW, False),
+        (102.0, 1.0, BELOW, True),
+        (500.0, None, BOTH, None),
     ],
 )
 def test_an_error_is_within_its_limit_or_not_or_only_reported(
-    got: float, most: float | None, one_sided: bool, within: bool | None
+    got: float, most: float | None, side: str, within: bool | None
 ) -> None:
-    row = Row("4g", "toy", "up", "delay", "ms", 100.0, got, most, one_sided)
+    row = Row("4g", "toy", "up", "delay", "ms", 100.0, got, most, side)
     assert row.within is within
     assert missed([row]) == ([row] if within is False else [])
     assert len(row.cells()) == len(COLUMNS)
@@ -38,7 +51,7 @@ def test_cells_show_what_was_asked_what_was_got_and_the_error() -> None:
 def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
     rows = [
         Row("4g", "toy", "up", "delay, sparse", "ms", 35.0, 35.25, 1.0),
-        Row("4g", "toy", "up", QUEUE, "ms", 135.0, 120.5, None, True),
+        Row("4g", "toy", "up", QUEUE, "ms", 135.0, 120.5, None, ABOVE),
     ]
     write_rows(tmp_path / "rows.csv", rows)
     assert read_rows(tmp_path / "rows.csv") == rows
