@@ -1,7 +1,7 @@
 """Whether devices compute as they should.
 
     python -m benchmarks.fidelity smoothness [--devices N] [--steps N]
-    python -m benchmarks.fidelity speeds [--engine NAME] [--type NAME ...]
+    python -m benchmarks.fidelity speeds [--engine NAME] [--type NAME ...] [--devices N]
     python -m benchmarks.fidelity dilation [--engine NAME] [--factor F] [--rounds N] [--steps N]
 
 On this machine, as root, with real containers. ``smoothness``: how much the times of equal steps differ within small
@@ -43,12 +43,15 @@ def measure_smoothness(devices: int, steps: int) -> int:
     return int(100 * of_figure.deviation > MOST_PERCENT)
 
 
-def measure_speeds(engine: str, types: Sequence[str]) -> int:
+def measure_speeds(engine: str, types: Sequence[str], devices: int) -> int:
     """Print the table, and whether steps and their ratios are within their limits."""
-    found = speeds.measure(engine, types)
+    found = speeds.measure(engine, types, devices)
     print_table("steps of calibrated devices", speeds.COLUMNS, [one.cells() for one in found])
     first = found[0]
-    limits = [Limit(f"{one.type}: error of a step", 100 * abs(one.error), MOST_PERCENT, " %") for one in found]
+    limits = [
+        Limit(f"{one.type}: error of a step, of the worst device", 100 * abs(one.largest_error), MOST_PERCENT, " %")
+        for one in found
+    ]
     for one in found[1:]:
         off = 100 * abs((one.got_s / first.got_s) / (one.asked_s / first.asked_s) - 1)
         limits.append(Limit(f"{one.type} against {first.type}: error of the ratio", off, MOST_OFF_RATIO_PERCENT, " %"))
@@ -76,6 +79,7 @@ def main() -> int:
     speed = verbs.add_parser("speeds", help="the reference step on devices of some types")
     speed.add_argument("--engine", default="light", help="(default: %(default)s)")
     speed.add_argument("--type", action="append", help=f"(default: {', '.join(TYPES)})")
+    speed.add_argument("--devices", type=int, default=3, help="of each type (default: %(default)s)")
     dilate = verbs.add_parser("dilation", help="one experiment in dilated time at two factors")
     dilate.add_argument("--engine", default="light", help="(default: %(default)s)")
     dilate.add_argument("--factor", type=float, default=0.5, help="the other is half of it (default: %(default)s)")
@@ -85,7 +89,7 @@ def main() -> int:
     if options.verb == "dilation":
         return measure_dilation(options.engine, options.factor, options.rounds, options.steps)
     if options.verb == "speeds":
-        return measure_speeds(options.engine, options.type or TYPES)
+        return measure_speeds(options.engine, options.type or TYPES, options.devices)
     return measure_smoothness(options.devices, options.steps)
 
 

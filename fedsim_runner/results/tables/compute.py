@@ -25,6 +25,7 @@ from ..compute_verdict import (
     judge_work,
 )
 from .hosts import CONTENDED_STEAL
+from .links import LIKELY
 from .tasks import Step
 from .work import read_work
 
@@ -135,8 +136,18 @@ def describe_slow_devices(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     if not out:
         return []
     more = f"; and {len(out) - NAMED} more in {COMPUTE_FILE}" if len(out) > NAMED else ""
-    named = "; ".join(f"{row['device']}: {row['reason']}" for row in out[:NAMED])
-    return [f"Devices that did not compute as requested: {named}{more}."]
+    named: dict[str, list[str]] = {}
+    for row in out[:NAMED]:  # those with the same cause together
+        got, _, cause = str(row["reason"]).partition(LIKELY)
+        named.setdefault(cause, []).append(f"{row['device']}: {got}")
+    groups = "; ".join(_with_cause(devices, cause) for cause, devices in named.items())
+    return [f"Devices that did not compute as requested: {groups}{more}."]
+
+
+def _with_cause(devices: Sequence[str], cause: str) -> str:
+    if not cause:
+        return "; ".join(devices)
+    return "; ".join(devices) + (f"{LIKELY}{cause}" if len(devices) == 1 else f" (likely reason in each case: {cause}")
 
 
 def find_worst(rows: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -236,7 +247,7 @@ def _judge(row: dict[str, Any], device: _Device, host: Mapping[str, Any]) -> Non
     row |= {"reference_verdict": step, "time_verdict": own, "alike_verdict": alike}
     row["verdict"] = combine(step, own, alike)
     if row["verdict"] == OUT:
-        row["reason"] = f"{describe_got(row)} (likely reason: {_likely(row, host)})"
+        row["reason"] = f"{describe_got(row)}{LIKELY}{_likely(row, host)})"
     elif row["verdict"] == UNDETERMINED:
         row["reason"] = "it has not computed" if served is None else _doubt(row, threads, device.has_gpu)
 
@@ -247,11 +258,11 @@ def _likely(row: Mapping[str, Any], host: Mapping[str, Any]) -> str:
     if row["reference_verdict"] == OUT and row["reference_error"] < 0:
         return "calibration: the lab host is faster than it was measured to be"
     if (host.get("steal_share") or 0.0) >= CONTENDED_STEAL:
-        return f"hypervisor: it took {host['steal_share']:.0%} of the lab host's processors"
+        return f"hypervisor: it took {100 * host['steal_share']:.0f} % of the lab host's processors"
     if host.get("busy_with_others"):
-        return f"load: other programs took {host['others_share']:.0%} of the lab host's processors"
+        return f"load: other programs took {100 * host['others_share']:.0f} % of the lab host's processors"
     if host.get("contended"):
-        return f"load: {host['busy_share']:.0%} of the lab host's processors were busy"
+        return f"load: {100 * host['busy_share']:.0f} % of the lab host's processors were busy"
     if row["reference_verdict"] == OUT:
         return "calibration: the lab host is slower than it was measured to be, or was held up just then"
     return "it waited for something other than its processor, such as its disk"

@@ -14,7 +14,13 @@ from rich.console import Console
 from fedsim_runner.results import render_summary, write_report
 from fedsim_runner.results.findings import describe_findings
 from fedsim_runner.results.page import try_publish
-from fedsim_runner.results.tables.compute import COLUMNS, build_compute, describe_compute, stopped_devices
+from fedsim_runner.results.tables.compute import (
+    COLUMNS,
+    build_compute,
+    describe_compute,
+    describe_slow_devices,
+    stopped_devices,
+)
 from fedsim_runner.results.tables.tasks import Step
 from tests.unit.results.synthetic import write_run
 
@@ -73,6 +79,17 @@ def test_who_was_not_served_is_named_everywhere(tmp_path: Path) -> None:
     assert f"compute during the course: {counts}; worst: smartphone-low-2, 0.1 cpus for 0.2" in shown
     assert try_publish(folder, report) is None
     assert "Compute, as asked and as got" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_cause_that_several_devices_share_is_given_once() -> None:
+    reasons = {"a": "2 s for 1 s (likely reason: load)", "b": "3 s for 1 s (likely reason: disk)", "d": "no reason"}
+    reasons["c"] = reasons["a"]
+    rows = [{"device": name, "verdict": "out", "reason": reason} for name, reason in sorted(reasons.items())]
+    assert describe_slow_devices([*rows, {"device": "e", "verdict": "out", "reason": "x"}]) == [
+        "Devices that did not compute as requested: a: 2 s for 1 s; c: 2 s for 1 s (likely reason in each case: load); "
+        "b: 3 s for 1 s (likely reason: disk); d: no reason; and 1 more in compute.csv."
+    ]
+    assert describe_slow_devices([{"device": "e", "verdict": "within", "reason": ""}]) == []
 
 
 def test_runs_without_processor_times_have_no_rows(tmp_path: Path) -> None:
