@@ -15,6 +15,7 @@ from pathlib import Path
 
 from . import lab as labs
 from .program import LabError
+from .rootfs import RELEASES
 
 EXIT_FAILED = 1
 
@@ -39,7 +40,7 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _up(options: argparse.Namespace) -> int:
-    lab = labs.up(options.folder, options.count, sdk=options.sdk, images=options.image)
+    lab = labs.up(options.folder, options.count, sdk=options.sdk, images=options.image, release=options.release)
     print(f"{len(lab.hosts)} lab hosts are up: {', '.join(f'{h.name} {h.address}' for h in lab.hosts)}")
     print(f"inventory: {lab.inventory(options.user)}")
     if options.user == "alice":
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     up.add_argument("--sdk", action="store_true", help="with the Docker SDK for Python (python3-docker)")
     up.add_argument("--image", action="append", default=[], metavar="REF", help="an image that they have at once")
+    up.add_argument("--release", choices=RELEASES, default=RELEASES[0], help="of Debian (default: %(default)s)")
     up.set_defaults(work=_up)
 
     after = "A command comes after --; without one it is a shell."

@@ -64,7 +64,9 @@ class Lab:
         return self.access.write_inventory(self.addresses, user, {})
 
 
-def up(folder: Path, count: int, *, sdk: bool = False, images: Sequence[str] = ()) -> Lab:
+def up(
+    folder: Path, count: int, *, sdk: bool = False, images: Sequence[str] = (), release: str = rootfs.RELEASES[0]
+) -> Lab:
     """Start a lab. If that fails, nothing is left of it.
 
     Args:
@@ -72,6 +74,7 @@ def up(folder: Path, count: int, *, sdk: bool = False, images: Sequence[str] = (
         count: how many lab hosts.
         sdk: with the Docker SDK for Python on them.
         images: references of images of this machine's Engine that theirs have from the start.
+        release: of Debian on them.
 
     Raises:
         LabError: it cannot be started; the text says why.
@@ -82,7 +85,7 @@ def up(folder: Path, count: int, *, sdk: bool = False, images: Sequence[str] = (
     if folder.exists() and any(folder.iterdir()):
         raise LabError(f"{folder} is not empty: a lab has a folder of its own")
     with closing(docker.from_env(timeout=300)) as client:
-        image = rootfs.image(client, sdk=sdk)
+        image = rootfs.image(client, sdk=sdk, release=release)
         network = wiring.make()
         try:
             lab = _start(client, network, Access(folder), count, image)
