@@ -16,10 +16,16 @@ def suggestion(word: str, candidates: list[str], *, or_all: bool = True) -> str 
     return None
 
 
-def nearest(word: str, candidates: list[str]) -> str | None:
-    """Find the candidate that is spelt most like ``word``, or the only one that contains it."""
+def nearest(word: str, candidates: list[str], *, alike: float = 0.6) -> str | None:
+    """Find the candidate that is spelt most like ``word``, or the only one that contains it.
+
+    Args:
+        word: it.
+        candidates: what is known.
+        alike: how similar the spelling must be, from 0 to 1.
+    """
     lowered = {candidate.lower(): candidate for candidate in candidates}
-    near = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=alike)
     if near:
         return lowered[near[0]]
     containing = [name for name in sorted(set(candidates)) if len(word) > 2 and word.lower() in name.lower()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ _KINDS: Final = (
     (b"\xfe\xff", "is UTF-16 text", "save it as UTF-8"),
     (b"version https://git-lfs", "is a pointer of Git LFS in place of the file", "get the file with git lfs pull"),
 )
+_WITH_UNIT: Final = re.compile(r"[-+]?[0-9.]+(?:e[-+]?[0-9]+)?\s*[A-Za-zµ/]+", re.ASCII | re.IGNORECASE)
 
 #: Reports a mistake: its line (0: of the file as a whole), what is wrong, and how to fix it.
 Report = Callable[[int, str, str | None], None]
@@ -54,7 +56,7 @@ def read_lines(path: Path, what: str, report: Report) -> list[Line] | None:
     """
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        report(0, "is no regular file", what)  # a pipe would wait for a writer, and a device may have no end
+        report(0, "is not a regular file", what)  # a pipe would wait for a writer, and a device may have no end
         return None
     with path.open("rb") as file:
         content = file.read(SIZE_MAX + 1)
@@ -68,7 +70,7 @@ def read_lines(path: Path, what: str, report: Report) -> list[Line] | None:
     try:
         lines = list(_lines(content.decode("utf-8-sig")))
     except UnicodeDecodeError as error:
-        report(content.count(b"\n", 0, error.start) + 1, "is no text in UTF-8", what)
+        report(content.count(b"\n", 0, error.start) + 1, "is not UTF-8 text", what)
         return None
     if not lines:
         report(0, "is empty", what)
@@ -135,6 +137,10 @@ def why_no_number(cell: str) -> str | None:
         return "write decimals with a point, and thousands without a mark"
     if cell.count(":") > 1 or (cell.count("-") > 1 and cell[:4].isdigit()):
         return "give times as a number, such as Unix time"
+    if number_in(cell.rstrip("%").rstrip()) is not None:
+        return "a column of percentages is called loss_percent, and has bare numbers"
+    if _WITH_UNIT.fullmatch(cell):
+        return "write the bare number: its unit is in the column's name"
     return None
 
 

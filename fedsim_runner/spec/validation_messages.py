@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import types
-import typing
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
@@ -17,6 +15,7 @@ from ..catalog.suggestions import nearest, suggestion
 from ..yamlfile.document import Document
 from ..yamlfile.scalars import Ambiguous
 from ..yamlfile.spec_errors import PathPart
+from .misplaced_keys import keys_at, what_is_meant
 
 _EXPECTED = {
     "int_type": "a whole number",
@@ -71,17 +70,19 @@ def _compose_message(
     if kind == "missing":
         key = str(path[-1])
         present = list(_at(root, path[:-1]) or ())
-        near = nearest(key, [name for name in present if name not in _keys_at(model, path[:-1])])
+        near = nearest(key, [name for name in present if name not in keys_at(model, path[:-1])])
         return "missing key", None if near is None else f'did you misspell it as "{near}"?'
     if kind == "extra_forbidden":
         if path in _RENAMED:
             return "unknown key", f'it is now called "{_RENAMED[path]}"'
-        return "unknown key", suggestion(str(path[-1]), _keys_at(model, path[:-1]))
+        return "unknown key", what_is_meant(model, path)
     if kind in _EXPECTED:
         return _explain_type(_EXPECTED[kind], given, path)
     if kind in _BOUNDS:
         name, bound = _BOUNDS[kind]
-        return f"{bound} {context[name]:.12g}, not {describe(given)}", None
+        is_percent = name in ("lt", "le") and context[name] == 1 and isinstance(given, int | float) and 1 < given <= 100
+        hint = f"{given:g} % is {given / 100:g}" if is_percent else None
+        return f"{bound} {context[name]:.12g}, not {describe(given)}", hint
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", str(context["expected"]))
         quoted = [f'"{choice}"' for choice in choices]
@@ -136,7 +137,9 @@ def _explain_type(expected: str, given: Any, path: tuple[PathPart, ...]) -> tupl
         hint = given.why
     elif isinstance(given, str) and expected.endswith("number"):
         number = re.match(r"\s*([-+]?[0-9]+(?:\.[0-9]+)?)\s*([A-Za-z%/]*)\s*$", given)
-        if number and number[2]:
+        if number and number[2] == "%":
+            hint = f"write {float(number[1]) / 100:g}"
+        elif number and number[2]:
             hint = "the unit is in the key's name" if "_" in str(path[-1]) else "write the bare number"
         elif number:
             hint = f"write {number[1]} without quotes"
@@ -164,37 +167,3 @@ def _at(value: Any, path: Sequence[PathPart]) -> Any:
     for part in path:
         value = value[part]
     return value
-
-
-def _keys_at(model: type[BaseModel], path: Sequence[PathPart]) -> list[str]:
-    """The keys that the model has at a path."""
-    annotation: Any = model
-    for part in path:
-        annotation = _step(annotation, part)
-    found = _model(annotation)
-    return list(found.model_fields) if found else []
-
-
-def _step(annotation: Any, part: PathPart) -> Any:
-    for option in _options(annotation):
-        if isinstance(option, type) and issubclass(option, BaseModel) and part in option.model_fields:
-            return option.model_fields[str(part)].annotation
-        if typing.get_origin(option) in (dict, list):
-            return typing.get_args(option)[-1]
-    return None
-
-
-def _model(annotation: Any) -> type[BaseModel] | None:
-    return next(
-        (option for option in _options(annotation) if isinstance(option, type) and issubclass(option, BaseModel)), None
-    )
-
-
-def _options(annotation: Any) -> list[Any]:
-    """The members of a (nested, annotated) union; the annotation itself if it is not a union."""
-    origin = typing.get_origin(annotation)
-    if origin is typing.Annotated:
-        return _options(typing.get_args(annotation)[0])
-    if origin in (typing.Union, types.UnionType):
-        return [option for member in typing.get_args(annotation) for option in _options(member)]
-    return [annotation]

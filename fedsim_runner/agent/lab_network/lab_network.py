@@ -211,7 +211,7 @@ class LabNetwork:
         namespace = self._container.namespace if self._container.failure() is None else None
         if namespace is None:
             raise NoNetworkError(
-                f"container {self._container.name}, which holds the run's network, does not run",
+                f"container {self._container.name}, which holds the run's network, is not running",
                 hint="the network stage starts it (`up` again)",
             )
         self._network.path = namespace.path

@@ -28,7 +28,7 @@ from .meter import Findings
 from .schedule import FASTEST_BPS, FASTEST_TRIED_BPS, Schedule, Target
 
 _TOO_FAST = "a lab host does not pass single frames so fast, and would measure itself"
-_OWN = "at such a rate that may be how the lab host sends and takes them in, and not the link"
+_OWN = "at such rates this may be the speed of the lab host and not that of the link"
 LOAD, FIREWALL, KERNEL = "load", "firewall", "kernel"
 #: An idle lab host does not hold packets up for so long.
 _HELD_UP_S = 0.005
@@ -202,7 +202,7 @@ def _explain_doubt(
     if not found.sent:
         return "not measured"
     if unknown == ["rate"] and arrived_bps is not None:
-        return f"frames arrived with {describe_rate(arrived_bps, scale, 3)}: {_OWN}"
+        return f"frames arrived at {describe_rate(arrived_bps, scale, 3)}: {_OWN}"
     if unknown == ["rate"] and (asked.rate_bps or 0) > FASTEST_TRIED_BPS:
         return f"rates above {in_full(FASTEST_TRIED_BPS, scale)} are not measured: {_TOO_FAST}"
     if unknown == ["rate"] and (asked.rate_bps or 0) > FASTEST_BPS and asked.alters_packets:

@@ -113,12 +113,12 @@ class Devices:
         if container is None:
             raise DeviceError(f"{name} has no container")
         self._engine.restart(container.id)
-        return "started anew"
+        return "restarted"
 
     def _running(self, name: str) -> Container:
         container = self._containers.get(name)
         if container is None or not container.pid:
-            raise DeviceError(f"{name} does not run")
+            raise DeviceError(f"{name} is not running")
         return container
 
     def _freezer(self, container: Container) -> Path:

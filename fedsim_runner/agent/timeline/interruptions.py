@@ -71,7 +71,7 @@ class Interruptions:
                 problems.append(f"{name} has been lost, and its server takes no lost client back")
                 continue
             if action == "kill" and (name in self.down - self._back or not self._devices.runs(name)):
-                problems.append(f"{name} does not run")
+                problems.append(f"{name} is not running")
                 continue
             if comes_back := action == "restart" or entry.duration_s is not None:
                 self.down.add(name)

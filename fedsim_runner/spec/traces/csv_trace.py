@@ -34,6 +34,17 @@ COLUMNS: Final[Mapping[str, tuple[str, float]]] = {
     "rate_down_bps": ("rate_down", 1),
     "loss_percent": ("loss", 0.01),
 }
+#: What others call columns: their names here, or what helps.
+_FOREIGN: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("time", "timestamp", "t", "seconds", "t_s"), "time_s"),
+    **dict.fromkeys(("rate_up", "up_kbps", "uplink", "upload", "ul_bitrate", "bandwidth_up_kbps"), "rate_up_kbps"),
+    **dict.fromkeys(("rate_down", "down_kbps", "downlink", "download", "dl_bitrate"), "rate_down_kbps"),
+    **dict.fromkeys(("bandwidth_down_kbps", "throughput", "bandwidth", "rate", "kbps"), "rate_down_kbps"),
+    **dict.fromkeys(("delay", "delay_ms", "latency"), "latency_ms"),
+    **dict.fromkeys(("rtt", "rtt_ms", "ping", "ping_ms"), "half of a round trip is latency_ms"),
+    **dict.fromkeys(("packet_loss_rate", "packet_loss", "loss_rate", "plr"), "loss"),
+    **dict.fromkeys(("jitter_ms", "jitter"), "remove it: jitter is that of the profile"),
+}
 _USUAL: Final = ("rate_up_kbps", "rate_down_kbps", "latency_ms", "loss")
 #: What helps where a value is out of these limits: below them or not.
 _HINTS: Final = {
@@ -97,13 +108,17 @@ def _read_columns(number: int, names: Sequence[str], report: Report) -> list[str
     of = [COLUMNS[name][0] for name in columns if name in COLUMNS]
     if TIME not in of:
         hint = f"the first line names the columns: time_s or time_ms, and any of {', '.join(_USUAL)}"
-        report(number, f"no column time_s among {_listed(names)}", hint)
+        if all(number_in(name) is not None for name in names):
+            report(number, "numbers in place of the columns' names", hint)
+        else:
+            report(number, f"no column time_s among {_listed(names)}", hint)
         return None
     unknown = [name for name in columns if name not in COLUMNS]
     # The unit that is usual comes first.
-    near = {name: meant for name in unknown if (meant := nearest(name, list(_USUAL)) or nearest(name, list(COLUMNS)))}
+    near = {name: meant for name in unknown if (meant := _meant_by(name)) is not None}
     for name, meant in near.items():
-        report(number, f'unknown column "{name[:40]}"', f'did you mean "{meant}"?')
+        hint = f'did you mean "{meant}"?' if meant in COLUMNS else meant
+        report(number, f'unknown column "{name[:40]}"', hint)
     if len(near) < len(unknown):
         others = [name for name in unknown if name not in near]
         hint = f"remove what is not of the link; known: {', '.join(COLUMNS)}"
@@ -116,6 +131,11 @@ def _read_columns(number: int, names: Sequence[str], report: Report) -> list[str
     elif not unknown:
         return columns
     return None
+
+
+def _meant_by(name: str) -> str | None:
+    known = _FOREIGN.get(name)
+    return nearest(name, list(_USUAL)) or nearest(name, list(COLUMNS)) if known is None else known
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -82,7 +82,7 @@ def test_without_its_network_a_course_fails_and_links_start_anew(
     )
     assert not agent._links.covers(["server"])
     assert commands.answer(agent, "links-apply", {"check": True})["changed"]
-    with pytest.raises(NoNetworkError, match=r"fedsim-r--network, .* does not run: the network stage starts it"):
+    with pytest.raises(NoNetworkError, match=r"fedsim-r--network, .* is not running: the network stage starts it"):
         commands.answer(agent, "links-apply", {})
     engine.network = start_process()
     assert commands.answer(agent, "links-apply", {})["changed"]
@@ -125,7 +125,7 @@ def test_an_agent_that_finds_no_network_fails_the_course_that_it_resumes(
     engine.network = 0
     second = begin(state, engine)
     assert journal(state)[-1]["event"] == "course_failed"
-    assert "does not run" in journal(state)[-1]["reason"]
+    assert "is not running" in journal(state)[-1]["reason"]
     second.close()
 
 

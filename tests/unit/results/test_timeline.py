@@ -108,7 +108,7 @@ def test_summary_findings_and_page_say_what_became_of_events(tmp_path: Path) -> 
 
 def test_devices_that_were_not_back_in_time_are_named() -> None:
     kill = replace(CUT, action="kill", duration_s=2.0)
-    ended = EventEnded(2, CUT.devices, "kill", BEGAN + 3.5, 0.01, "started anew", t=BEGAN + 3.6)
+    ended = EventEnded(2, CUT.devices, "kill", BEGAN + 3.5, 0.01, "restarted", t=BEGAN + 3.6)
     states = {"smartphone-low-2": {"state": "exited"}, "raspberry-pi-3": {"state": "finished"}}
     report = {"status": "finished", "devices": states, "events": build_events([kill], [ended], BEGAN)}
     (line,) = describe_findings(report)

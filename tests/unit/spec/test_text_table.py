@@ -48,7 +48,7 @@ def test_a_quoted_cell_may_have_the_separator() -> None:
         ("time_s".encode("utf-16"), "0: is UTF-16 text (save it as UTF-8)"),
         (b"\x80\x04\x95.", "0: is a Python pickle (write what it holds as CSV)"),
         (b"version https://git-lfs.github.com/spec/v1\n", "0: is a pointer of Git LFS in place of the file (get"),
-        (b"a\n\xe4\n", "2: is no text in UTF-8 (a table)"),
+        (b"a\n\xe4\n", "2: is not UTF-8 text (a table)"),
         (b"# only this\n\n", "0: is empty (a table)"),
     ],
 )
@@ -61,7 +61,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     found: list[str] = []
     assert read_lines(tmp_path / "pipe", "a table", lambda line, text, hint: found.append(text)) is None
-    assert found == ["is no regular file"]
+    assert found == ["is not a regular file"]
 
 
 def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ class HeldNetwork:
         found = self._container.namespace if self._container.failure() is None else None
         if found is None and not check:
             raise NoNetworkError(
-                f"container {self._container.name}, which holds the run's network, does not run",
+                f"container {self._container.name}, which holds the run's network, is not running",
                 hint="the network stage starts it (`up` again)",
             )
         # Check mode goes on without it: all devices are still to be connected.

@@ -174,7 +174,7 @@ class Arrivals:
     def __str__(self) -> str:
         return (
             f"{describe(self.down)} queue {self.queue_packets} packets"
-            f"{' per packet' if self.single_packets else ''}"
+            f"{' as single frames' if self.single_packets else ''}"
             f"{'' if self.site is None else f', {self.crossings}, at {self.site}'}"
         )
 

@@ -38,7 +38,7 @@ class Departures:
     single_packets: bool
 
     def __str__(self) -> str:
-        return f"queue {self.queue_packets} packets{' per packet' if self.single_packets else ''}"
+        return f"queue {self.queue_packets} packets{' as single frames' if self.single_packets else ''}"
 
     @classmethod
     def of(cls, uplinks: Uplinks) -> Departures:

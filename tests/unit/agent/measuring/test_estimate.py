@@ -112,7 +112,7 @@ def test_a_very_fast_link_is_within_or_the_lab_hosts_own_figure_is_said() -> Non
         found = describe_link(target, measure(asked, replace(asked, rate_bps=real_bps)))
         assert (found.verdict, found.rate_bps) == (UNDETERMINED, None)
     slow = describe_link(target, measure(asked, replace(asked, rate_bps=700_000_000)))
-    assert slow.reason is not None and slow.reason.startswith("frames arrived with 700 Mbit/s: ")
+    assert slow.reason is not None and slow.reason.startswith("frames arrived at 700 Mbit/s: ")
 
 
 def test_what_the_lab_host_can_send_is_said_of_a_link_that_is_faster() -> None:

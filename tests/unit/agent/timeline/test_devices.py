@@ -55,7 +55,7 @@ def test_devices_are_frozen_together_and_go_on(
     known = {"a": container("a", 1), "b": container("b", 2), "c": container("c", 0)}
     made = Devices(Engine(), known)
     made.look_up(known)
-    assert made.freeze(["a", "b", "c"], True) == {"c": "c does not run"}
+    assert made.freeze(["a", "b", "c"], True) == {"c": "c is not running"}
     assert looked == [1, 2], "where they are was known before"
     assert [(tmp_path / pid / file).read_text() for pid in "12"] == [frozen, frozen]
     assert made.frozen(["a", "b"], True) == dict.fromkeys("ab", f"{file} {frozen}")

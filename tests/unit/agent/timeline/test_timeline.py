@@ -73,7 +73,7 @@ class FakeDevices:
     def freeze(self, names: Iterable[str], frozen: bool) -> dict[str, str]:
         names = list(names)
         self.done += [("freeze" if frozen else "thaw", name) for name in names if name not in self.ended]
-        return {name: f"{name} does not run" for name in names if name in self.ended}
+        return {name: f"{name} is not running" for name in names if name in self.ended}
 
     def frozen(self, names: Iterable[str], wanted: bool) -> dict[str, str]:
         return dict.fromkeys(names, "frozen" if wanted else "thawed")
@@ -89,7 +89,7 @@ class FakeDevices:
         if name in self.ended:
             raise DeviceError("the Engine is busy")
         self.done.append(("restart", name))
-        return "started anew"
+        return "restarted"
 
 
 class Course:
@@ -254,7 +254,7 @@ def test_a_failure_is_named_and_the_others_follow(bench: Bench) -> None:
     bench.follow(at(0.0, up=SLOW), at(0.0, 2, (PI, PHONE), action="freeze"), at(0.0, 3, action="freeze"))
     bench.said(3)
     failed = [event.reason for event in bench.events if isinstance(event, EventFailed)]
-    assert failed == ["the run's network is gone", f"{PI} does not run"]
+    assert failed == ["the run's network is gone", f"{PI} is not running"]
     assert bench.devices.done[0] == ("freeze", PHONE)
 
 
@@ -318,7 +318,7 @@ def test_many_are_started_anew_side_by_side(bench: Bench, monkeypatch: pytest.Mo
 
     def restart(name: str) -> str:
         both.wait(10)
-        return "started anew"
+        return "restarted"
 
     monkeypatch.setattr(bench.devices, "restart", restart)
     bench.follow(at(0.0, 1, (PI, PHONE), action="restart"))
@@ -376,7 +376,7 @@ def test_a_second_kill_meanwhile_fails_and_takes_nothing_back(bench: Bench) -> N
         at(0.7, 3, action="restart"),
     )
     assert bench.said(4) == [("event_begun", 1), ("event_failed", 2), ("event_ended", 1), ("event_begun", 3)]
-    assert (bench.events[1].devices, bench.events[1].reason) == ((PHONE,), f"{PHONE} does not run")
+    assert (bench.events[1].devices, bench.events[1].reason) == ((PHONE,), f"{PHONE} is not running")
     done = [what for what, _ in bench.devices.done]
     assert (done.count("kill"), done.count("restart")) == (1, 2)
     assert followed.away == {PHONE} and followed.look(Course()) == {}, "it is not lost"

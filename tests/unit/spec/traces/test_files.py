@@ -122,7 +122,8 @@ def test_times_in_a_unit_that_the_column_does_not_say(tmp_path: Path) -> None:
 def test_columns_of_others_are_named_together(tmp_path: Path) -> None:
     found = mistakes(tmp_path / "a.csv", "time_s,Longitude,Latitude,rate_up_kbp,DL_bitrate\n0,1,2,3,4\n")
     assert found[0] == 'FILE:1: unknown column "rate_up_kbp" (did you mean "rate_up_kbps"?)'
-    assert found[1].startswith('FILE:1: unknown columns "longitude", "latitude", "dl_bitrate" (remove what is not')
+    assert found[1] == 'FILE:1: unknown column "dl_bitrate" (did you mean "rate_down_kbps"?)'
+    assert found[2].startswith('FILE:1: unknown columns "longitude", "latitude" (remove what is not')
     found = mistakes(tmp_path / "a.csv", "Timestamp,DL_bitrate\n2019.11.25_15.34.34,1\n")
     assert found[0].startswith('FILE:1: no column time_s among "Timestamp", "DL_bitrate" (the first line names')
 
