@@ -1,8 +1,9 @@
 """The program that times a reference in a container; the reference's own program comes before it.
 
-Arguments: seconds of measuring, threads, the least number of steps, seconds of timing parts before them (0: none). It
-says that it is ready once a step was done, and begins at SIGUSR1: the container is given its limit in between. It
-prints one JSON line: ``steps``, of each wall-clock and processor seconds, and ``part``, the processor seconds of one.
+Arguments: seconds of measuring, threads, the least number of steps, seconds of timing parts before and again after them
+(0: none). It says that it is ready once a step was done, and begins at SIGUSR1: the container is given its limit in
+between. It prints one JSON line: ``steps``, of each wall-clock and processor seconds, and ``part``, the processor
+seconds of one.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def time_steps() -> None:
     print(READY, flush=True)
     signal.sigwait({signal.SIGUSR1})
     spin(SPIN_S)
-    part_s = None if part is None else time_parts(part, of_parts)
+    before = time_parts(part, of_parts)
     # Each step ends where the next begins: a process that has used up its quota is held when it leaves the kernel, and
     # reading its processor time is a call of the kernel. Between two steps that wait would belong to none.
     times = [(time.monotonic(), time.process_time())]
@@ -47,7 +48,11 @@ def time_steps() -> None:
         step()
         times.append((time.monotonic(), time.process_time()))
         last_s = times[-1][0] - times[-2][0]
-    steps = [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(times)]
+    after = time_parts(part, of_parts)  # the processor's speed changes: a step is compared with parts on both sides
+    steps = [
+        (end_s - begin_s, end_cpu_s - begin_cpu_s) for (begin_s, begin_cpu_s), (end_s, end_cpu_s) in pairwise(times)
+    ]
+    part_s = None if part is None else (before[0] + after[0]) / (before[1] + after[1])
     print(json.dumps({"steps": steps, "part": part_s}), flush=True)
 
 
@@ -58,14 +63,16 @@ def spin(seconds: float) -> None:
         pass
 
 
-def time_parts(part: Callable[[], None], seconds: float) -> float:
-    """Return the processor seconds of a part, on average over so many seconds."""
+def time_parts(part: Callable[[], None] | None, seconds: float) -> tuple[float, int]:
+    """Return the processor seconds of parts that were done one after the other for so long, and how many there were."""
+    if part is None:
+        return 0.0, 0
     part()
     began, end, parts = time.process_time(), time.monotonic() + seconds, 0
     while time.monotonic() < end or not parts:
         part()
         parts += 1
-    return (time.process_time() - began) / parts
+    return time.process_time() - began, parts
 
 
 if __name__ == "__main__":

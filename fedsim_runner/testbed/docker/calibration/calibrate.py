@@ -27,7 +27,9 @@ from .timed_container import TimingError, remove_left_over, time_steps
 
 # In a quota a step takes several times as long, on the slowest devices some ten seconds.
 SECONDS_FREE = 1.5
-SECONDS_WITHIN_QUOTA = 12.0
+SECONDS_WITHIN_QUOTA = 11.0
+# Before the steps and after them.
+SECONDS_OF_PARTS_FREE = 0.5
 SECONDS_OF_PARTS = 1.5
 AT_ONCE = 32
 ENGINE_TIMEOUT_S = 120
@@ -115,10 +117,11 @@ def _image_of(engine: str, images: Mapping[str, Any]) -> str:
 
 def _measure(client: Any, host: LabHost, image: str, reference: Reference, stop: Event) -> Calibration:
     timed = partial(time_steps, client, image, reference, stop=stop)
-    of_parts = 0.0 if reference.parts else SECONDS_OF_PARTS
+    has_parts = reference.parts is None
+    of_parts, of_free_parts = (SECONDS_OF_PARTS, SECONDS_OF_PARTS_FREE) if has_parts else (0.0, 0.0)
     within = partial(timed, 1, seconds=SECONDS_WITHIN_QUOTA, part_seconds=of_parts)
     free = [
-        timed(threads, None, SECONDS_FREE, part_seconds=of_parts if threads == 1 else 0.0)
+        timed(threads, None, SECONDS_FREE, part_seconds=of_free_parts if threads == 1 else 0.0)
         for threads in threads_to_try(int(host.cpus))
     ]
     quotas = (QUOTA_CPUS, small_quota(free[0].cpu_s, reference))

@@ -56,7 +56,7 @@ def time_steps(
     """Time steps for so many seconds, with so many threads, within a quota or without.
 
     ``parent``: below that cgroup; ``least_steps``: so many, however long they take; ``part_seconds``: for so long parts
-    are timed before them; ``stop``: ends it early.
+    are timed before them, and after them; ``stop``: ends it early.
 
     Raises:
         TimingError: the container fails.
