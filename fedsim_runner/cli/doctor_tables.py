@@ -116,7 +116,8 @@ def _link_rows(found: Findings) -> list[dict[str, Any]]:
     for missing in probe.get("missing") or []:
         if missing["what"] not in not_needed:
             ok = None if chosen else False
-            rows.append(_row(str(missing["what"]), "missing", "for links", ok, str(missing["fix"])))
+            fix = f"{missing.get('instead', '')}{missing['fix']}"
+            rows.append(_row(str(missing["what"]), "missing", "for links", ok, fix))
     return rows
 
 

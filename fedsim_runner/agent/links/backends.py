@@ -72,7 +72,7 @@ def choose(requested: str, profile: Profile, probed: Mapping[str, Any]) -> str:
         missing |= lacks
     fixes = {str(entry.get("what")): str(entry.get("fix")) for entry in probed.get("missing", ())}
     raise UnshapableError(
-        f"kernel {probed.get('kernel', '?')} cannot shape these links (link_backend {requested}): missing "
+        f"kernel {probed.get('kernel', '?')} cannot shape these links (network.backend: {requested}): missing "
         + "; ".join(f"{piece} ({fixes.get(piece, 'no fix known')})" for piece in sorted(missing))
         + "".join(f"; {one}" for one in refusals(profile.links, changing))
     )

@@ -40,8 +40,8 @@ def probe() -> dict[str, Any]:
     missing = [
         {
             "what": need.piece,
-            "fix": f"{_not_needed(owner, backend)}{_fix(need, kernel)} "
-            f"[{reasons.get(need.piece, reasons.get('namespace', ''))}]",
+            "fix": f"{_fix(need, kernel)} [{reasons.get(need.piece, reasons.get('namespace', ''))}]",
+            "instead": _instead(owner, backend),
         }
         for need, owner in needs.items()
         if not found[need.piece]
@@ -73,7 +73,8 @@ def _try(need: Need, found: dict[str, Any], reasons: dict[str, str]) -> None:
             return
 
 
-def _not_needed(owner: type[LinkBackend], chosen: type[LinkBackend] | None) -> str:
+def _instead(owner: type[LinkBackend], chosen: type[LinkBackend] | None) -> str:
+    """What ordinary links have in place of a back end that lacks something; empty: nothing."""
     if chosen is None or owner.preference >= chosen.preference:
         return ""
     return f"not needed: the {chosen.name} back end holds delay, jitter and loss. For {owner.name}: "

@@ -174,6 +174,6 @@ def test_the_back_end_is_chosen_by_what_the_links_need() -> None:
     delays = [DeviceLink("a", "198.18.0.2", Link(1000, 5), Link())]
     with pytest.raises(backends.UnshapableError, match=r"5\.15 .*netem \(F\); nfqueue"):
         backends.choose("auto", Profile(delays), probed)
-    with pytest.raises(backends.UnshapableError, match=r"link_backend netem\): missing policer \(no fix known\)"):
+    with pytest.raises(backends.UnshapableError, match=r"network\.backend: netem\): missing policer \(no fix known\)"):
         backends.choose("netem", Profile(rates), {**with_netem, "policer": False})
     assert backends.choose("netem", Profile([DeviceLink("a", "198.18.0.2", Link(), Link())]), probed) == "netem"

@@ -65,6 +65,18 @@ def test_each_missing_piece_has_its_fix(
     assert backends.choose(kind.name, profile.without_links(), found) == kind.name
 
 
+def test_a_refusal_does_not_call_unneeded_what_its_links_need(
+    kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda program: None)
+    kernel.lacks = ("codel",)
+    found = probe.probe()
+    assert found["backend"] is not None  # it does ordinary links
+    with pytest.raises(backends.UnshapableError, match=r"missing codel \(`modprobe") as refusal:
+        backends.choose(backends.AUTO, two((CODEL, CODEL), NONE), found)
+    assert "not needed" not in str(refusal.value)
+
+
 @each_backend
 def test_auto_takes_it_where_the_kernel_lacks_what_the_others_need(kind: type[LinkBackend]) -> None:
     probed = {need.piece: True for need in kind.needs([backends.FULL_LINK])}
