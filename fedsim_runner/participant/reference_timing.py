@@ -70,8 +70,10 @@ def _whole_periods(ends: Sequence[float]) -> tuple[int, int]:
 
     A device with a small limit does many parts at once, since the kernel notices only at its next tick that a quota is
     used up, and then waits for as many periods as it has overdrawn. So parts count from the end of one wait to that of
-    another. Where no part contains a wait, or all do, all of them count.
+    another. Where these two are not most of the time apart, all of them count: without a limit a wait is a coincidence.
     """
     took = [after - before for before, after in pairwise(ends)]
-    held = [number for number, seconds in enumerate(took, 1) if seconds > HELD * min(took)]
-    return (held[0], held[-1]) if len(held) > 1 else (0, len(ends) - 1)
+    least = HELD * min(took, default=0.0)
+    held = [number for number, seconds in enumerate(took, 1) if seconds > least]
+    first, last = (held[0], held[-1]) if held else (0, 0)
+    return (first, last) if ends[last] - ends[first] > sum(took) / 2 else (0, len(ends) - 1)

@@ -71,6 +71,16 @@ def test_parts_count_from_the_end_of_one_wait_to_that_of_another(clock: Clock) -
     assert found.timed_s == pytest.approx(4 * 0.407)
 
 
+def test_parts_between_two_chance_waits_do_not_stand_for_all(clock: Clock) -> None:
+    timer = prepare_reference("numpy-mlp", 100, clock)
+    assert timer is not None
+    clock.now, clock.part_s, clock.waits_s = 100.0, 0.001, [0.0] * 400 + [0.05, 0.0, 0.0, 0.05]
+    found = timer(102.5)
+    assert found is not None
+    assert found.timed_s == pytest.approx(102.5 - LEAD_S - 100.0, abs=0.06)
+    assert found.step_s == pytest.approx(0.1, rel=0.06)
+
+
 def test_a_gate_that_is_open_leaves_no_time(clock: Clock) -> None:
     timer = prepare_reference("numpy-mlp", 100, clock)
     assert timer is not None and timer(clock.now + LEAD_S) is None
