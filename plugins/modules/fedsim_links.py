@@ -133,16 +133,17 @@ def fail_links(results: Mapping[str, dict[str, Any]], measured: Sequence[Mapping
     Returns:
         The edges that are not, which belong to no device, each with the same.
     """
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[tuple[str, str]]] = {}
     for entry in measured:
         if entry["verdict"] == OUT:
-            found.setdefault(entry["device"], []).append(f"{entry['direction']}: {entry['reason']}")
+            found.setdefault(entry["device"], []).append((entry["direction"], entry["reason"]))
     edges = []
     for name, reasons in found.items():
         if name in results:
-            results[name] |= {"failed": True, "msg": f"link {'; '.join(reasons)}"}
+            msg = "; ".join(f"{direction}link: {reason}" for direction, reason in reasons)
+            results[name] |= {"failed": True, "msg": msg}
         else:
-            edges.append(f"edge {name} {'; '.join(reasons)}")
+            edges.append(f"edge {name}, {'; '.join(f'{direction}: {reason}' for direction, reason in reasons)}")
     return edges
 
 

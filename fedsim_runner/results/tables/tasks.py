@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
+from heapq import nsmallest
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ ACTIVITY = "activity.jsonl"
 MOST_STEPS = 4_000_000
 LEAST_STEPS = 20_000  # of each client
 LONGEST_LINE = 1000
+MOST_PROCESSES = 1000  # of one participant
 LARGEST_NUMBER = 10**15
 MODEL = "model_para"  # FederatedScope's type for messages that carry a model, in both directions
 # What became of an update. used: an aggregation took it. late: it came after the end of its round and was dropped.
@@ -115,7 +117,8 @@ def read_activity(
     found = {}
     each = max(LEAST_STEPS, MOST_STEPS // max(1, len(devices)))
     for device in devices:
-        read = _read(run_dir / COLLECTED / device / "course" / ACTIVITY, None if device == server else each)
+        files = _activity_files(run_dir / COLLECTED / device / "course")
+        read = _read(chain.from_iterable(map(_lines, files)), None if device == server else each)
         clock = clocks.get(device, RIGHT)
         if clock.corrects:
             read = (replace(step, t=clock.correct(step.t)) for step in read)
@@ -161,21 +164,32 @@ def join_rounds(
     return [rounds[key] for key in sorted(rounds)]
 
 
-def _read(path: Path, most: int | None) -> Iterator[Step]:
+def _activity_files(course: Path) -> Iterator[Path]:
+    """Where a participant recorded: a process that was started again has a folder of its own in that of the first."""
+    yield course / ACTIVITY
+    for folder in nsmallest(MOST_PROCESSES, course.glob("sub_exp_*")):
+        yield folder / ACTIVITY
+
+
+def _lines(path: Path) -> Iterator[bytes]:
     try:
         stream = path.open("rb")
     except OSError:
         return
     with stream:
         # What is longer than a line may be is read in pieces, none of which is valid.
-        for line in islice(iter(partial(stream.readline, LONGEST_LINE), b""), most):
-            try:
-                entry = json.loads(line)
-            except (ValueError, RecursionError):
-                continue  # cut short by a crash or a full disk
-            step = _step(entry) if isinstance(entry, dict) else None
-            if step is not None:
-                yield step
+        yield from iter(partial(stream.readline, LONGEST_LINE), b"")
+
+
+def _read(lines: Iterable[bytes], most: int | None) -> Iterator[Step]:
+    for line in islice(lines, most):
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            continue  # cut short by a crash or a full disk
+        step = _step(entry) if isinstance(entry, dict) else None
+        if step is not None:
+            yield step
 
 
 def _step(entry: dict[str, Any]) -> Step | None:

@@ -96,8 +96,9 @@ def test_links_out_of_tolerance_fail_their_devices() -> None:
         {"device": "a - b", "direction": "down", "verdict": "out", "reason": "delay 9.0 ms, not 5 ms"},
         {"device": "b - c", "direction": "down", "verdict": "within", "reason": None},
     ]
-    assert fedsim_links.fail_links(results, measured) == ["edge a - b down: delay 9.0 ms, not 5 ms"]
+    assert fedsim_links.fail_links(results, measured) == ["edge a - b, down: delay 9.0 ms, not 5 ms"]
     assert results["b"] == {"changed": False, "failed": False, "msg": None}
     assert results["a"]["failed"] and results["a"]["msg"] == (
-        "link up: rate 5 Mbit/s, not 8 Mbit/s (likely reason: kernel); down: nothing arrived (likely reason: firewall)"
+        "uplink: rate 5 Mbit/s, not 8 Mbit/s (likely reason: kernel); "
+        "downlink: nothing arrived (likely reason: firewall)"
     )

@@ -190,6 +190,16 @@ def test_one_participant_without_activity(folder: Path, missing: str) -> None:
     assert of(report, other, 1)["compute_seconds"] is not None
 
 
+def test_a_participant_that_was_started_again_goes_on_in_another_folder(folder: Path) -> None:
+    course = folder / "collected" / "fast" / "course"
+    before = write_report(folder)["device_rounds"]
+    lines = (course / "activity.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    for name, part in ((".", lines[:3]), ("sub_exp_20261130113511", lines[3:5]), ("sub_exp_20261130113512", lines[5:])):
+        (course / name).mkdir(exist_ok=True)
+        (course / name / "activity.jsonl").write_text("".join(part), encoding="utf-8")
+    assert write_report(folder)["device_rounds"] == before
+
+
 @pytest.mark.parametrize(
     "damage",
     ['{"t": 1e999, "what": "train"}', "[" * 100_000, '{"t": "x"}', '{"t": 1, "what": 3, "round": "a"}', "\x00", "{}"],
