@@ -91,7 +91,8 @@ def describe_event(event: Event, unshaped: bool = False, each_device: bool = Tru
         case LinksMeasured():
             return _describe_measured(event)
         case LoadingStarted():
-            return f"{event.devices} participants load, then the gate opens"
+            who = "1 participant loads" if event.devices == 1 else f"{event.devices} participants load"
+            return f"{who}, then the gate opens"
         case GateOpened():
             return "the gate is open" if unshaped else "all links are in force, the gate is open"
         case DeviceJoined() if each_device:

@@ -88,11 +88,11 @@ def test_what_there_is_to_say_about_a_stage_has_its_own_line_without_a_terminal(
 def test_of_several_lab_hosts_each_is_named_where_a_line_is_about_it() -> None:
     console = Console(file=io.StringIO(), width=120)
     with Progress(console, total_rounds=2, on_several=True) as progress:
-        for host in ("north", "south"):
-            progress.event({"t": 1, "event": "loading_started", "devices": 3, "limit_s": 500, "lab_host": host})
+        for devices, host in ((1, "north"), (3, "south")):
+            progress.event({"t": 1, "event": "loading_started", "devices": devices, "limit_s": 500, "lab_host": host})
         progress.event({"t": 2, "event": "device_joined", "device": "pi", "client_id": 1, "lab_host": "north"})
     assert console.file.getvalue().splitlines() == [
-        "  north: 3 participants load, then the gate opens",
+        "  north: 1 participant loads, then the gate opens",
         "  south: 3 participants load, then the gate opens",
         "  pi joined",
     ]
