@@ -122,8 +122,8 @@ def describe_event(event: Event, unshaped: bool = False, each_device: bool = Tru
             return f"lab host {event.host} cannot be reached: its artifacts are not collected"
         case LabHostUnreachable():
             return (
-                f"lab host {event.host} cannot be reached: what is left of the run there is removed by "
-                "`fedsim-provision down RUN`"
+                f"lab host {event.host} cannot be reached: what the run has there is removed by "
+                "`fedsim-provision down` when it is back"
             )
         case LabHostCutOff():
             return f"lab host {event.lab_host} has ended its part: {event.reason}"

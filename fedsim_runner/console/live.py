@@ -8,7 +8,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.text import Text
 
 from ..contract.interest import rank_interest
-from ..contract.units import duration
+from ..contract.units import counted, duration
 from .bars import sparkline
 from .course_now import CourseNow, DeviceNow
 from .device_table import GONE, STYLES, device_table
@@ -132,7 +132,7 @@ def choose(devices: Sequence[DeviceNow], rows: int, window: Window | None = None
 
 def _counts(course: CourseNow, hidden: int, window: Window, width: int) -> RenderableType:
     more = f"... and {hidden} more" + (" (arrow keys)" if window.by_keys else "")
-    parts = [Text(more if hidden else f"{course.device_count} devices", "dim")]
+    parts = [Text(more if hidden else counted(course.device_count, "device"), "dim")]
     ordered = sorted(course.counts.items(), key=lambda item: (-item[1], item[0]))
     parts += [Text(f"{count} {state}", STYLES.get(state, "")) for state, count in ordered if count]
     return Group(*_wrapped(parts, width))

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ..compute.values import Speed
 from ..contract.link import Link
-from ..contract.units import memory, rate, size
+from ..contract.units import counted, memory, rate, size
 from ..plan.host_load import describe_load
 from ..plan.model import Plan
 from ..plan.names import join_names
@@ -27,8 +27,11 @@ def render_plan(plan: Plan) -> RenderableType:
     experiment = plan.experiment
     head = Text.assemble(
         ("Experiment ", "bold"),
-        f"{experiment.name}, seed {experiment.seed}: {len(plan.placed)} devices on ",
-        ", ".join(f"{host.name} ({host.cpus:g} cpus, {memory(host.memory_bytes)})" for host in plan.lab_hosts),
+        f"{experiment.name}, seed {experiment.seed}: {counted(len(plan.placed), 'device')} on ",
+        ", ".join(
+            f"{host.name} ({host.cpus:g} {'cpu' if host.cpus == 1 else 'cpus'}, {memory(host.memory_bytes)})"
+            for host in plan.lab_hosts
+        ),
         f", network {plan.subnet}, TCP congestion control {experiment.congestion_control}",
         f", cpu factor {plan.cpu_factor:g}",
         "" if plan.experiment.time == "real" else ", dilated time",

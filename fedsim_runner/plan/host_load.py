@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..catalog.engines import EngineFacts, engine_facts
-from ..contract.units import duration, size
+from ..contract.units import counted, duration, size
 from ..lab.host import LabHost
 from ..spec.experiment import Device, Role
 from .emulation import EMULATOR_MEMORY_BYTES, slowdown
@@ -66,7 +66,7 @@ def refuse_too_little_memory(load: HostLoad) -> None:
         held = describe_taken(host, lambda taken: taken.memory_bytes, size)
         others = f" and {held}" if held else ""
         raise PlacementError(
-            f"{load.devices} devices on lab host {host.name} need about {size(load.memory_bytes)} of memory "
+            f"{counted(load.devices, 'device')} on lab host {host.name} need about {size(load.memory_bytes)} of memory "
             f"({size(load.memory_bytes / load.devices)} each with what the testbed adds), and it has "
             f"{size(host.memory_bytes)}, of which {size(RESERVED_MEMORY_BYTES)} are for the system{others}: it carries "
             f"about {fit}; {'wait for the other runs, ' if held else ''}ask for fewer devices or an engine that needs "
@@ -113,12 +113,13 @@ def describe_load(load: HostLoad) -> str:
     host = load.lab_host
     left = host.cpus - load.cpus - sum(taken.cpus for taken in host.taken)
     spare = f"{left:.2f} are left for the testbed" if left > 0 else "none is left for the testbed"
-    times = f"about {duration(load.start_s)} to start them" if load.start_s else ""
+    times = f"about {duration(max(1, load.start_s))} to start them" if load.start_s else ""
     if load.load_s:
-        times += f"{', then ' if times else 'about '}{duration(load.load_s)} until they have loaded"
+        times += f"{', then ' if times else 'about '}{duration(max(1, load.load_s))} until they have loaded"
     return (
-        f"Lab host {host.name}: {load.devices} devices, about {size(load.memory_bytes)} of {size(host.memory_bytes)} "
-        f"of memory ({size(load.memory_bytes / load.devices)} each); {load.cpus:.2f} of {host.cpus:g} cpus, {spare}"
+        f"Lab host {host.name}: {counted(load.devices, 'device')}, about {size(load.memory_bytes)} of "
+        f"{size(host.memory_bytes)} of memory ({size(load.memory_bytes / load.devices)} each); "
+        f"{load.cpus:.2f} of {host.cpus:g} cpus, {spare}"
         f"{'; ' if times else ''}{times}"
     )
 

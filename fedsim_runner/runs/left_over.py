@@ -14,3 +14,12 @@ def left_over(testbed: Testbed, run: str) -> Sequence[str]:
         return testbed.list().get(run, ())
     except UnreachableError as error:
         return error.found.get(run, ())
+
+
+def why_unknown(testbed: Testbed) -> UnreachableError | None:
+    """Why not all is known that runs have there; None if every lab host answers."""
+    try:
+        testbed.list()
+    except UnreachableError as error:
+        return error
+    return None

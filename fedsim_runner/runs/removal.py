@@ -17,6 +17,7 @@ from ..testbed.stages import exit_of, stage_named
 from .folder import give_to_user
 from .hold import end_orphans, hold, hold_alone
 from .labs import NO_OPTIONS, LabOptions
+from .left_over import why_unknown
 from .lookup import KnownRun, all_runs, find_run, testbed_of
 from .registry import Registry
 from .sweeps.folder import Sweep, sweeps
@@ -89,7 +90,11 @@ def _destroy(known: KnownRun, testbed: Testbed, console: Console) -> Exit:
             return Exit.INTERRUPTED
         if result.stopped is not None and result.stopped.failure is not None:
             failure = result.stopped.failure
-            progress.note(f"error: teardown: {failure.text}", "red")
+            if (unreachable := why_unknown(testbed)) is not None:
+                progress.note(f"error: {unreachable}", "red")
+                return unreachable.exit
+            where = f" on {failure.host}" if failure.host else ""
+            progress.note(f"error: teardown{where}: {failure.text}", "red")
             return exit_of(stage_named(testbed.traits.stages, failure.stage), failure.exit_code)
         if result.left:
             progress.note(f"error: still there: {', '.join(result.left)}", "red")

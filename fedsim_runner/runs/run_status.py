@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..contract.course_state import ENDED as DEVICE_ENDED
 from ..contract.errors import Exit, FedsimError
 from ..contract.paths import REPORT
 from ..contract.plain_folder import NotPlainError, require_plain
@@ -14,11 +15,13 @@ from ..results.run_files import read_course, read_json
 from ..testbed.values import UnreachableError
 from .hold import is_held
 from .labs import NO_OPTIONS, LabOptions
-from .left_over import left_over
+from .left_over import left_over, why_unknown
 from .lookup import find_run, testbed_of
 
+# The state of a run of which nothing is left on its testbed, and of its devices, unless they had ended before.
+REMOVED = "removed"
 # The beginnings of the final states of a run.
-ENDED = ("finished", "failed", "interrupted", "cut short")
+ENDED = ("finished", "failed", "interrupted", "cut short", REMOVED)
 
 
 class UnknownRunError(FedsimError):
@@ -111,6 +114,8 @@ def status_of(run: str, runs_dir: Path | None = None, lab: LabOptions = NO_OPTIO
         answer["state"] = "cut short: only its state folder is left"
     if answer["state"] is None and folder is not known.folder:
         answer["state"] = "unknown"
+    if now is None and not (remains or alive) and why_unknown(testbed) is None:
+        _mark_removed(answer)
     if silent is not None and not answer["reason"] and not str(answer["state"]).startswith(ENDED):
         answer["reason"] = str(silent)  # what is shown is what was known before
     if now is None and known.entry is None and folder is known.folder and not (report or remains or alive):
@@ -130,3 +135,12 @@ def _add_course(folder: Path, answer: dict[str, Any]) -> None:
     for name, device in course.devices.items():
         if device.state is not None:
             answer["devices"].setdefault(name, {"state": device.state, "exit_code": device.exit_code})
+
+
+def _mark_removed(answer: dict[str, Any]) -> None:
+    """Correct what was last known of a run that is no longer on its testbed."""
+    if not str(answer["state"]).startswith((*ENDED, "unknown")):
+        answer["state"] = REMOVED
+    for device in answer["devices"].values():
+        if device["state"] not in DEVICE_ENDED:
+            device["state"] = REMOVED

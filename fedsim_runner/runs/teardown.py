@@ -10,7 +10,7 @@ from ..console.progress import Progress
 from ..testbed.protocol import Testbed
 from ..testbed.run_listener import RunListener
 from ..testbed.values import Stopped
-from .left_over import left_over
+from .left_over import left_over, why_unknown
 
 # A second try, in case a call that was in flight left something behind.
 TRIES = 2
@@ -55,6 +55,8 @@ def tear_down(
             if stopped.failure is None:
                 return TeardownResult(stopped=stopped)
             result = TeardownResult(left_over(testbed, run), stopped)
+            if why_unknown(testbed) is not None:
+                break
         else:
             result = TeardownResult(left)
             if not left:

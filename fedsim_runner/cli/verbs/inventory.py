@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fedsim_runner.contract.errors import Exit, FedsimError
+from fedsim_runner.contract.units import counted
 from fedsim_runner.runs.labs import LabOptions
 
 from ..app import (
@@ -41,5 +42,5 @@ def inventory(
         hosts_file = write_inventory(build_inventory(made), output)
     except OSError as error:
         raise FedsimError(f"{output}: {error.strerror}", Exit.SPEC) from error
-    out().print(f"{hosts_file}: {len(made.placed)} devices, run {made.run}", markup=False, highlight=False)
+    out().print(f"{hosts_file}: {counted(len(made.placed), 'device')}, run {made.run}", markup=False, highlight=False)
     return Exit.DONE

@@ -82,11 +82,13 @@ def _one(folder: Path, output: Path | None, figures: bool, as_json: bool) -> int
     from fedsim_runner.results.page import publish
     from fedsim_runner.runs.folder import give_to_user
     from fedsim_runner.runs.hold import hold
+    from fedsim_runner.runs.registry import Registry
 
     # The folder of a run that is being worked on belongs to whoever does.
     run = folder.name
     with hold(run) if output is None and RUN_PATTERN.fullmatch(run) else nullcontext():
-        made = refresh_report(folder, output)
+        entry = Registry().find(run)  # until the run is removed
+        made = refresh_report(folder, output, is_up=entry is not None and Path(entry.folder) == folder.resolve())
         page = publish(folder, made, output=output, figures=figures)
         if output is None:
             give_to_user(folder)

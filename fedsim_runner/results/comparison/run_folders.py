@@ -20,13 +20,15 @@ def is_run_folder(folder: Path) -> bool:
     return folder.is_dir() and any((folder / sign).exists() for sign in SIGNS)
 
 
-def refresh_report(run_dir: Path, output: Path | None = None) -> dict[str, Any]:
+def refresh_report(run_dir: Path, output: Path | None = None, is_up: bool = False) -> dict[str, Any]:
     """Make the report of a run folder again, and write it into the folder or into ``output``.
+
+    ``is_up``: whether the run is still on its testbed, so that a course without an end has not failed.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    return write_report(run_dir, output=output, **_known_only_there(run_dir))
+    return write_report(run_dir, output=output, **_known_only_there(run_dir, is_up))
 
 
 def rebuild_report(run_dir: Path) -> dict[str, Any]:
@@ -34,11 +36,11 @@ def rebuild_report(run_dir: Path) -> dict[str, Any]:
     return build_report(run_dir, **_known_only_there(run_dir))
 
 
-def _known_only_there(run_dir: Path) -> dict[str, Any]:
+def _known_only_there(run_dir: Path, is_up: bool = False) -> dict[str, Any]:
     """Return what only the run's control node knew, its status and notes, from the existing report."""
     before = read_json(run_dir / REPORT)
     status, reason, notes = before.get("status"), before.get("reason"), before.get("notes")
-    known = isinstance(status, str) and status != RUNNING
+    known = isinstance(status, str) and (is_up or status != RUNNING)
     return {
         "status": status if known else None,
         "reason": reason if known and isinstance(reason, str) else None,

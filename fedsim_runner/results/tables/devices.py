@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedsim_runner.contract.course_state import CourseState, DeviceState
+from fedsim_runner.contract.course_state import ENDED, CourseState, DeviceState
 from fedsim_runner.contract.lenient import flag, lines, number, text, whole
 from fedsim_runner.contract.log_text import shown
 from fedsim_runner.contract.paths import COLLECTED, EXIT_RECORD
@@ -100,13 +100,19 @@ def build_devices(
             samples[name].largest if name in samples else {},
             collected / name,
             course.time_scale,
+            course.lost_hosts,
         )
         for name in names
     }
 
 
 def _device(
-    placed: dict[str, Any], seen: DeviceState, measured: Mapping[str, float], folder: Path, scale: TimeScale
+    placed: dict[str, Any],
+    seen: DeviceState,
+    measured: Mapping[str, float],
+    folder: Path,
+    scale: TimeScale,
+    lost_hosts: Collection[str],
 ) -> dict[str, Any]:
     # The participant's own words: only plausible figures count.
     end = read_json(folder / EXIT_RECORD, LONGEST_RECORD)
@@ -147,6 +153,8 @@ def _device(
         entry["memory_peak_bytes"] = _largest(entry["memory_peak_bytes"], entry["memory_limit_bytes"])
     if entry["state"] is None and end:
         entry["state"] = "finished" if entry["exit_code"] == 0 else "failed"
+    if entry["lab_host"] in lost_hosts and entry["state"] not in ENDED:
+        entry["state"] = "lost"  # whatever it was doing when its lab host was heard last
     return entry
 
 

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 ONLY_HOST = ""
 #: States of a device that stay when its process ends.
 LASTING = ("finished", "failed", "lost", "offline")
+#: States of a device that is no longer there.
+ENDED = ("finished", "failed", "lost", "exited")
 
 
 @dataclass(frozen=True)

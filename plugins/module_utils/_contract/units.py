@@ -54,6 +54,11 @@ def seconds(value: object, digits: int = 2, unknown: str = UNKNOWN) -> str:
     return f"{value:.{1 if value >= 10 else digits}f} s" if isinstance(value, int | float) else unknown
 
 
+def counted(number: int, one: str) -> str:
+    """Return a number of things: ``1 device``, ``2 devices``."""
+    return f"{number} {one}" if number == 1 else f"{number} {one}s"
+
+
 def duration(value: float) -> str:
     """Return seconds as a duration: ``75 s``, ``1 min 40 s``, ``1 h 01 min``."""
     if value < 100:

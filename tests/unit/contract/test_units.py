@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fedsim_runner.contract.units import GB, MB, duration, memory, rate, seconds, short_rate, size, size_unit
+from fedsim_runner.contract.units import GB, MB, counted, duration, memory, rate, seconds, short_rate, size, size_unit
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,10 @@ def test_sizes_are_in_powers_of_1024(value: object, shown: str) -> None:
 def test_memory_fits_a_column() -> None:
     values = (256 * MB, 999.4 * MB, 1000 * MB, 1536 * MB, 8 * GB)
     assert [memory(value) for value in values] == ["256 MB", "999 MB", "1 GB", "1.5 GB", "8 GB"]
+
+
+def test_one_thing_is_singular() -> None:
+    assert [counted(number, "device") for number in (0, 1, 2)] == ["0 devices", "1 device", "2 devices"]
 
 
 def test_what_is_drawn_is_scaled_by_one_unit() -> None:

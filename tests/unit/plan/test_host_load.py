@@ -97,7 +97,7 @@ def test_the_load_in_words_and_as_data() -> None:
     text = describe_load(load)
     assert text.startswith("Lab host lab1: 10 devices, about ")
     assert f"{load.cpus:.2f} of 2 cpus, {2 - load.cpus:.2f} are left for the testbed" in text
-    assert "to start them, then" in text
+    assert "to start them, then" in text and " 0 s" not in text
     (data,) = plan_as_dict(plan)["expected_loads"]
     assert data == {
         "lab_host": "lab1", "devices": 10, "memory_bytes": load.memory_bytes, "cpus": load.cpus, "tasks": load.tasks,
@@ -109,3 +109,8 @@ def test_without_an_overhead_nothing_starts() -> None:
     text = describe_load(make_plan(experiment(1), [lab_host()], "study").loads[0])
     assert LabHost("x").overhead == DeviceOverhead()
     assert "to start them" not in text
+
+
+def test_one_device_is_no_devices() -> None:
+    plan = make_plan(experiment(1), [lab(2048), replace(lab(2048), name="lab2")], "study")
+    assert [" 1 device," in describe_load(load) for load in plan.loads] == [True, True]

@@ -14,6 +14,7 @@ from rich.console import Console
 from fedsim_runner.console.bars import sparkline
 from fedsim_runner.contract.units import size
 from fedsim_runner.results import RUNNING, render_summary, write_report
+from fedsim_runner.results.comparison.run_folders import refresh_report
 
 DEVICES = [
     {"name": "pi-1", "type": "raspberry-pi", "role": "client", "index": 1, "network": "wifi", "memory_bytes": 4096},
@@ -125,6 +126,13 @@ def test_what_the_caller_knows_of_the_end_counts(tmp_path: Path) -> None:
     assert (report["status"], report["reason"]) == ("interrupted", "interrupted in stage course")
     assert report["final"]["test_acc"] == 0.5
     assert write_report(folder, status=RUNNING)["reason"] is None
+
+
+@pytest.mark.parametrize(("is_up", "status"), [(True, "running"), (False, "failed")])
+def test_a_course_without_an_end_goes_on_only_while_the_run_is_up(is_up: bool, status: str, tmp_path: Path) -> None:
+    folder = run_folder(tmp_path, JOURNAL[:5])
+    write_report(folder, status=RUNNING)
+    assert refresh_report(folder, is_up=is_up)["status"] == status
 
 
 def test_what_the_engine_knows_of_an_end(tmp_path: Path) -> None:

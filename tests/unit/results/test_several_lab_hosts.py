@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from fedsim_runner.results import write_report
 
 FIRST: list[dict[str, Any]] = [
@@ -71,6 +73,18 @@ def test_a_course_is_not_over_before_every_lab_host_says_so(tmp_path: Path) -> N
     (tmp_path / "cut" / "agents" / "lab2" / "journal.jsonl").unlink()
     report = write_report(tmp_path / "cut")
     assert (report["status"], report["reason"]) == ("failed", "the journal of lab2 ends before the course does")
+
+
+@pytest.mark.parametrize(("last", "state"), [("device_joined", "lost"), ("device_finished", "finished")])
+def test_the_devices_of_a_lost_lab_host_are_lost_unless_they_had_ended(last: str, state: str, tmp_path: Path) -> None:
+    number = next(number for number, event in enumerate(SECOND) if event["event"] == last)
+    folder = folder_of(tmp_path, SECOND[: number + 1])
+    (folder / "agents" / "lab2" / "containers.json").unlink()
+    entry = {"lab_host": "lab2", "devices": [{"name": "pi-1"}]}
+    (folder / "agents" / "lab2" / "device_file.json").write_text(json.dumps(entry))
+    with (folder / "journal.jsonl").open("a") as journal:
+        journal.write(json.dumps({"t": 7.6, "event": "lab_host_lost", "host": "lab2", "reason": "silent"}) + "\n")
+    assert write_report(folder)["devices"]["pi-1"]["state"] == state
 
 
 def test_a_failure_on_any_lab_host_fails_the_run_whatever_the_first_one_says(tmp_path: Path) -> None:

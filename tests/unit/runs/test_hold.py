@@ -25,6 +25,7 @@ from fedsim_runner.runs.options import RunOptions
 from fedsim_runner.runs.removal import remove_all, remove_run
 from fedsim_runner.runs.reservation import reserve_run
 from fedsim_runner.runs.run_status import status_of
+from fedsim_runner.testbed.values import Failure, Stopped, UnreachableError
 from tests.builders import experiment
 from tests.fake_testbed import FakeTestbed
 
@@ -143,6 +144,26 @@ def test_nor_beside_a_run_that_its_testbed_knows_to_be_live(console: Console, te
     assert not Path("runs").exists()
     assert testbed.calls == []
     assert status_of("x")["control_node"] is True
+
+
+def test_down_says_once_which_lab_host_it_cannot_reach(
+    console: Console, testbed: FakeTestbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise UnreachableError("lab host two: it does not answer")
+
+    def fail(run: str, *_: object) -> None:
+        testbed.calls.append("destroy")
+        raise Stopped("preflight", Failure("preflight", None, "two", "no route"))
+
+    monkeypatch.setattr(testbed, "destroy", fail)
+    assert remove_run("x", console) is Exit.LAB
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "error: teardown on two: no route" in said and testbed.calls == ["destroy", "destroy"]
+    monkeypatch.setattr(testbed, "list", away)
+    assert remove_run("x", console) is Exit.LAB
+    said = console.file.getvalue().removeprefix(said)  # type: ignore[attr-defined]
+    assert said.splitlines() == ["error: lab host two: it does not answer"] and testbed.calls == ["destroy"] * 3
 
 
 def test_down_all_leaves_live_runs_alone_and_says_whose_they_are(console: Console, testbed: FakeTestbed) -> None:

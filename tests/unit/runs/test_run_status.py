@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,3 +56,38 @@ def test_why_no_lab_host_answers_is_said_unless_the_run_is_over(
     monkeypatch.setattr(run_status, "testbed_of", lambda known, lab: Away())
     answer = run_status.status_of("study")
     assert (answer["state"], answer["reason"]) == (state, reason)
+
+
+DEVICES = {"done": "finished", "died": "exited", "gone": "lost", "there": "started", "away": "offline"}
+
+
+@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize(("was", "now"), [("running", "removed"), ("failed", "failed"), ("finished", "finished")])
+def test_what_is_no_longer_on_the_testbed_is_removed(
+    was: str, now: str, silent: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Empty(FakeTestbed):
+        def list(self) -> Mapping[str, Sequence[str]]:
+            if silent:  # the run may have something there
+                raise UnreachableError("two is away")
+            return super().list()
+
+    devices = {name: {"state": state} for name, state in DEVICES.items()}
+    (tmp_path / "report.json").write_text(json.dumps({"status": was, "devices": devices}))
+    monkeypatch.setattr(run_status, "find_run", lambda run, folder: SimpleNamespace(folder=tmp_path, entry=None))
+    monkeypatch.setattr(run_status, "testbed_of", lambda known, lab: Empty())
+    answer = run_status.status_of("study")
+    shown = {name: device["state"] for name, device in answer["devices"].items()}
+    if silent:
+        assert (answer["state"], shown) == (was, DEVICES)
+    else:
+        assert (answer["state"], shown) == (now, {**DEVICES, "there": "removed", "away": "removed"})
+
+
+def test_a_run_that_another_control_node_has_removed_is_not_shown_as_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = SimpleNamespace(state="up")
+    monkeypatch.setattr(run_status, "find_run", lambda run, folder: SimpleNamespace(folder=tmp_path, entry=entry))
+    monkeypatch.setattr(run_status, "testbed_of", lambda known, lab: FakeTestbed())
+    assert run_status.status_of("study")["state"] == "removed"
