@@ -107,7 +107,7 @@ def _describe_how(device: Device, tracks: Mapping[str, Track]) -> str:
         return f"moves between states ({states} of the time)"
     ways = {way: name for way in WAYS if (name := getattr(varying, way)) is not None}
     lengths = sorted({tracks[name].length_ms for name in ways.values()})
-    length = " and ".join(_length(ms) for ms in lengths)
+    length = " and ".join(dict.fromkeys(_length(ms) for ms in lengths))
     where = "" if len(ways) == len(WAYS) else f" ({next(iter(ways))} only)"
     end = "again and again" if varying.loop else "once"
     start = "from anywhere in it" if varying.offset_s is None else f"from {varying.offset_s:g} s on"

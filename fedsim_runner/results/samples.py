@@ -36,6 +36,19 @@ LARGEST = (
     "memory_peak_bytes",
 )
 DROPS = ("rx_dropped", "tx_dropped")
+# Counters of a device's container: they begin again at 0 where an event starts it again.
+COUNTERS = (
+    "cpu_seconds",
+    "rx_bytes",
+    "tx_bytes",
+    "throttled_seconds",
+    "periods",
+    "throttled_periods",
+    "oom_kills",
+    *DROPS,
+)
+# So many of them are lower than in the line before where that has happened; in a damaged line one may be.
+LOWER = 2
 LINES_AT_ONCE = 50_000
 
 
@@ -45,7 +58,8 @@ class Samples:
 
     ``times`` are Unix seconds, ``memory`` bytes, ``cpu`` and ``throttled`` seconds so far. ``largest`` has the largest
     value of each of :data:`LARGEST` and of ``packets_dropped``, as far as they are known. ``cpu`` counts what
-    processors did, which is the same in any time; the others are device time.
+    processors did, which is the same in any time; the others are device time. Counters go on where a device was started
+    again; ``earlier`` has what they had reached before it last was.
     """
 
     times: Values
@@ -53,6 +67,7 @@ class Samples:
     cpu: Values
     throttled: Values
     largest: dict[str, float]
+    earlier: dict[str, float]
 
 
 @dataclass
@@ -61,6 +76,8 @@ class _Parts:
 
     columns: list[tuple[Values, ...]] = field(default_factory=list)
     largest: dict[str, float] = field(default_factory=dict)
+    earlier: dict[str, float] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)  # what the counters were in the line read last
 
 
 def read_samples(run_dir: Path) -> dict[str, Samples]:
@@ -87,7 +104,7 @@ def _read_files(files: tuple[tuple[Path, int, int, HostClock], ...]) -> dict[str
     samples = {}
     for name, parts in found.items():
         times, memory, cpu, throttled = (np.concatenate(column) for column in zip(*parts.columns, strict=True))
-        samples[name] = Samples(times, memory, cpu, throttled, parts.largest)
+        samples[name] = Samples(times, memory, cpu, throttled, parts.largest, parts.earlier)
     return samples
 
 
@@ -117,12 +134,12 @@ def _add(
         index = header.index(name)
         return parse_numbers([line[index] for line in lines])[order]
 
-    columns = {name: column(name) for name in KEPT}
+    columns = {name: column(name) for name in dict.fromkeys((*KEPT, *LARGEST, *DROPS))}
+    _go_on_counting(columns, begins, [found.setdefault(device, _Parts()) for device in numbers])
     columns["t"] = correct_times(columns["t"], clock)
     columns["throttled_seconds"] *= clock.device_time.scale.factor
     for device, *kept in zip(numbers, *(np.split(columns[name], begins[1:]) for name in KEPT), strict=True):
-        found.setdefault(device, _Parts()).columns.append(tuple(kept))
-    columns |= {name: column(name) for name in (*LARGEST, *DROPS) if name not in columns}
+        found[device].columns.append(tuple(kept))
     # fmax takes the value that is known.
     columns["memory_peak_bytes"] = np.fmax(columns["memory_peak_bytes"], columns["memory_bytes"])
     drops = np.array([columns[name] for name in DROPS])
@@ -132,6 +149,34 @@ def _add(
             known = found[device].largest
             if value == value:
                 known[name] = max(value, known.get(name, value))
+
+
+def _go_on_counting(columns: dict[str, Values], begins: NDArray[np.intp], parts: Sequence[_Parts]) -> None:
+    """Add to counters that have begun again what they had reached before.
+
+    Args:
+        columns: of lines in the order of their devices; counters are changed in place.
+        begins: of each device, its first line.
+        parts: what was read of each device so far.
+    """
+    ends = [*begins[1:].tolist(), len(columns["t"])]
+    before = {}
+    for name in COUNTERS:
+        before[name] = np.concatenate(([np.nan], columns[name][:-1]))
+        before[name][begins] = [one.last.get(name, np.nan) for one in parts]
+    lower = sum((columns[name] < before[name]).astype(int) for name in COUNTERS)
+    anew = np.flatnonzero(lower >= LOWER)
+    last = {name: columns[name][np.array(ends) - 1].tolist() for name in COUNTERS}
+    for number_of, (one, begin, end) in enumerate(zip(parts, begins.tolist(), ends, strict=True)):
+        one.last = {name: last[name][number_of] for name in COUNTERS}
+        for name, value in one.earlier.items():
+            columns[name][begin:end] += value
+        for place in anew[np.searchsorted(anew, begin) : np.searchsorted(anew, end)].tolist():
+            for name in COUNTERS:
+                value = before[name][place]
+                if value == value:
+                    one.earlier[name] = one.earlier.get(name, 0.0) + value
+                    columns[name][place:end] += value
 
 
 def correct_times(times: Values, clock: HostClock) -> Values:

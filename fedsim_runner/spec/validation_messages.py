@@ -15,7 +15,7 @@ from ..catalog.suggestions import nearest, suggestion
 from ..yamlfile.document import Document
 from ..yamlfile.scalars import Ambiguous
 from ..yamlfile.spec_errors import PathPart
-from .misplaced_keys import keys_at, what_is_meant
+from .misplaced_keys import keys_at, model_at, what_is_meant
 
 _EXPECTED = {
     "int_type": "a whole number",
@@ -77,7 +77,8 @@ def _compose_message(
             return "unknown key", f'it is now called "{_RENAMED[path]}"'
         return "unknown key", what_is_meant(model, path)
     if kind in _EXPECTED:
-        return _explain_type(_EXPECTED[kind], given, path)
+        message, hint = _explain_type(_EXPECTED[kind], given, path)
+        return message, hint or (_as_mapping(given, model, path) if _EXPECTED[kind] == "a mapping" else None)
     if kind in _BOUNDS:
         name, bound = _BOUNDS[kind]
         is_percent = name in ("lt", "le") and context[name] == 1 and isinstance(given, int | float) and 1 < given <= 100
@@ -104,6 +105,19 @@ def _compose_message(
     if kind == "finite_number":
         return f"must be a finite number, not {describe(given)}", None
     return details["msg"], None
+
+
+def _as_mapping(given: Any, model: type[BaseModel], path: tuple[PathPart, ...]) -> str | None:
+    """How to write a value as the mapping that belongs there; None: that has not just one key which it must have."""
+    found = model_at(model, path)
+    needed = [name for name, field in found.model_fields.items() if field.is_required()] if found else []
+    if len(needed) != 1:
+        return None
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        return f"write {{{needed[0]}: {given}}}"
+    if isinstance(given, list) and all(isinstance(one, str) for one in given):
+        return f"write {{{needed[0]}: [{', '.join(given)}]}}"
+    return None
 
 
 def _names_at(path: tuple[PathPart, ...]) -> str | None:

@@ -98,6 +98,7 @@ def build_devices(
             placed.get(name, {}) | _way(ways.get(name)),
             _with_end(course.devices.get(name, DeviceState()), containers.get(name, {})),
             samples[name].largest if name in samples else {},
+            samples[name].earlier if name in samples else {},
             collected / name,
             course.time_scale,
             course.lost_hosts,
@@ -110,14 +111,17 @@ def _device(
     placed: dict[str, Any],
     seen: DeviceState,
     measured: Mapping[str, float],
+    earlier: Mapping[str, float],
     folder: Path,
     scale: TimeScale,
     lost_hosts: Collection[str],
 ) -> dict[str, Any]:
-    # The participant's own words: only plausible figures count.
+    # The participant's own words: only plausible figures count. They are those of its last process.
     end = read_json(folder / EXIT_RECORD, LONGEST_RECORD)
     error = end.pop("error", None)
     end = {key: figure for key, value in end.items() if (figure := number(value)) is not None and 0 <= figure < LARGEST}
+    for key in end.keys() & earlier.keys():
+        end[key] += earlier[key]
     started, ended = end.get("gate_opened"), end.get("ended")
     compute = placed.get("compute") or {}  # of a nominal device nothing
     entry: dict[str, Any] = dict.fromkeys(FIELDS)

@@ -110,3 +110,12 @@ def test_of_two_traces_that_are_played_once_the_one_that_is_over_keeps_its_last_
     plan = make_plan(parse_draft(text, tmp_path / "exp.yaml").finish(), [HOST], "run")
     links = {item.device.name: item.device.network.links for item in plan.placed}
     assert links["rider-1"].up.rate_bps == links["rider-1"].down.rate_bps == 1_211_000
+
+
+def test_lengths_that_read_alike_are_named_once(tmp_path: Path) -> None:
+    for way, last in (("up", 20_001), ("down", 20_003)):
+        (tmp_path / way).write_text(f"1\n{last}\n")
+    text = FILE.format(seed=7, how="loop: true").replace("file: bus.csv", "up: up, down: down")
+    plan = make_plan(parse_draft(text, tmp_path / "exp.yaml").finish(), [HOST], "run")
+    (note,) = [note for note in plan.notes if "rider" in note and "follows" in note]
+    assert "a trace of 20 s again and again" in note

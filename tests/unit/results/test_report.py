@@ -69,6 +69,15 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+def test_what_a_device_did_before_it_was_started_again_counts(tmp_path: Path) -> None:
+    """A participant's own figures at its end are those of its last process."""
+    folder = run_folder(tmp_path, JOURNAL)
+    lines = ["t,device,cpu_seconds,rx_bytes,tx_bytes", "1,pi-1,3,500,70", "2,pi-1,1,5,7", "3,pi-1,1.5,50,70"]
+    (folder / "metrics.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    pi = write_report(folder)["devices"]["pi-1"]
+    assert (pi["bytes_up"], pi["bytes_down"]) == (1070, 2500)  # 1,000 and 2,000 of them at the end
+
+
 def test_a_finished_run(tmp_path: Path) -> None:
     report = write_report(run_folder(tmp_path, JOURNAL))
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == report

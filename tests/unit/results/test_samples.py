@@ -43,6 +43,32 @@ def test_columns_and_largest_values(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert found["c,d"].largest == {"memory_peak_bytes": 1}
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 50_000])
+def test_counters_go_on_where_a_device_was_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(samples, "LINES_AT_ONCE", at_once)
+    lines = [
+        "device,t,memory_bytes,cpu_seconds,rx_bytes,tx_bytes,tx_dropped",
+        "a,1,50,0.5,100,1000,1",
+        "b,1,50,0.5,100,1000,1",
+        "a,2,60,0.75,200,2000,1",
+        "a,3,20,0.125,10,20,0",  # started again
+        "b,3,50,0.5,9,1001,1",  # one figure is cut
+        "a,4,20,0.25,30,40,1",
+        "a,5,20,0.125,,5,0",  # and again
+    ]
+    (tmp_path / "metrics.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = read_samples(tmp_path)
+    assert found["a"].cpu.tolist() == [0.5, 0.75, 0.875, 1.0, 1.125]
+    assert found["a"].memory.tolist() == [50, 60, 20, 20, 20]
+    assert found["a"].largest == {
+        "cpu_seconds": 1.125, "rx_bytes": 230, "tx_bytes": 2045, "memory_peak_bytes": 60, "packets_dropped": 2
+    }  # fmt: skip
+    assert found["a"].earlier == {"cpu_seconds": 1.0, "rx_bytes": 230, "tx_bytes": 2040, "tx_dropped": 2}
+    assert found["b"].earlier == {} and found["b"].largest["rx_bytes"] == 100
+
+
 def test_all_lab_hosts_count(tmp_path: Path) -> None:
     for folder, device in ((tmp_path, "a"), (tmp_path / "agents" / "lab2", "b")):
         folder.mkdir(parents=True, exist_ok=True)
