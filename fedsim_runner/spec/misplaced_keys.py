@@ -45,11 +45,14 @@ def what_is_meant(model: type[BaseModel], path: Sequence[PathPart]) -> str | Non
     key, place = str(path[-1]), list(path[:-1])
     here = model_at(model, place)
     keys = list(here.model_fields) if here else []
-    if here is not None and issubclass(here, ProfileEntry | DirectionEntry):
-        foreign = _FOREIGN.get(key.lower().replace("-", "_"))
-        if foreign is not None:
-            single = foreign is _RATES and issubclass(here, DirectionEntry)
-            return "the rate is bandwidth_kbps, in kbit/s of 1000 bit" if single else foreign
+    foreign = None if here is None else _FOREIGN.get(key.lower().replace("-", "_"))
+    if here is not None and foreign is not None:
+        if issubclass(here, ProfileEntry):
+            return foreign
+        if issubclass(here, DirectionEntry):
+            return "the rate is bandwidth_kbps, in kbit/s of 1000 bit" if foreign is _RATES else foreign
+        if "network" in keys and model_at(model, [*place, "network"]) is ProfileEntry:
+            return f"links are below network: {foreign}"
     if nearest(key, keys, alike=_ALIKE) is None:
         elsewhere = _elsewhere(model, key, place)
         if elsewhere is not None:
