@@ -65,10 +65,11 @@ def refuse_too_little_memory(load: HostLoad) -> None:
         fit = max(0, int(load.devices * free / load.memory_bytes))
         held = describe_taken(host, lambda taken: taken.memory_bytes, size)
         others = f" and {held}" if held else ""
+        need, reserved = "needs" if load.devices == 1 else "need", min(RESERVED_MEMORY_BYTES, host.memory_bytes)
         raise PlacementError(
-            f"{counted(load.devices, 'device')} on lab host {host.name} need about {size(load.memory_bytes)} of memory "
-            f"({size(load.memory_bytes / load.devices)} each with what the testbed adds), and it has "
-            f"{size(host.memory_bytes)}, of which {size(RESERVED_MEMORY_BYTES)} are for the system{others}: it carries "
+            f"{counted(load.devices, 'device')} on lab host {host.name} {need} about {size(load.memory_bytes)} of "
+            f"memory ({size(load.memory_bytes / load.devices)} each with what the testbed adds), and it has "
+            f"{size(host.memory_bytes)}, of which {size(reserved)} are for the system{others}: it carries "
             f"about {fit}; {'wait for the other runs, ' if held else ''}ask for fewer devices or an engine that needs "
             "less, or add lab hosts"
         )

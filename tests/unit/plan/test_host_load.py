@@ -40,6 +40,10 @@ def test_what_memory_does_not_hold_is_refused_before_anything_is_made() -> None:
     ) as caught:
         make_plan(experiment(100), [lab(int(exactly) - 1)], "study")
     assert caught.value.exit == Exit.LAB
+    with pytest.raises(
+        PlacementError, match=r"^1 device on lab host lab1 needs about .* it has 600\.0 MB, of which 600\.0 MB are for"
+    ):
+        make_plan(experiment(0), [lab(600)], "study")
 
 
 def test_more_devices_than_a_lab_host_connects_are_refused() -> None:
