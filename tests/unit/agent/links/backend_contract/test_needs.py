@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fedsim_runner.agent.links import backends, probe
+from fedsim_runner.agent.links.need import Need
 from fedsim_runner.agent.links.netem import backend as netem
 from fedsim_runner.agent.links.profile import DeviceLink, Profile
 from fedsim_runner.agent.links.protocol import LinkBackend
@@ -65,16 +66,24 @@ def test_each_missing_piece_has_its_fix(
     assert backends.choose(kind.name, profile.without_links(), found) == kind.name
 
 
-def test_a_refusal_does_not_call_unneeded_what_its_links_need(
+def test_a_refusal_does_not_call_unneeded_what_its_links_need() -> None:
+    missing = {"what": "codel", "fix": "load it", "instead": "not needed: another back end holds them. "}
+    probed = {need.piece: True for need in netem.Backend.needs([CODEL])} | {"codel": False, "missing": [missing]}
+    with pytest.raises(backends.UnshapableError, match=r"missing codel \(load it\)"):
+        backends.choose(netem.Backend.name, two((CODEL, CODEL), NONE), probed)
+
+
+def test_what_ordinary_links_have_instead_is_not_part_of_the_fix(
     kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shutil.which", lambda program: None)
-    kernel.lacks = ("codel",)
+    def trial(need: Need, found: dict[str, Any], reasons: dict[str, str]) -> None:
+        found[need.piece] = need not in netem.Backend.needs([CODEL])
+
+    monkeypatch.setattr(probe, "_try", trial)
     found = probe.probe()
-    assert found["backend"] is not None  # it does ordinary links
-    with pytest.raises(backends.UnshapableError, match=r"missing codel \(`modprobe") as refusal:
-        backends.choose(backends.AUTO, two((CODEL, CODEL), NONE), found)
-    assert "not needed" not in str(refusal.value)
+    (codel,) = [one for one in found["missing"] if one["what"] == "codel"]
+    assert codel["instead"].startswith(f"not needed: the {found['backend']} back end")
+    assert "not needed" not in codel["fix"]
 
 
 @each_backend
