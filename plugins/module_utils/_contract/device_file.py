@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from .energy import EnergyModel
 from .errors import Exit, FedsimError
 from .file_names import fold_clients, fold_sites, unfold_names
+from .json_lines import in_lines
 from .link import Links
 from .link_variation import Track, Variation
 from .name_ranges import NameRangeError, fold
@@ -269,7 +270,10 @@ class DeviceFile:
         if self.topology is not None:
             content["topology"] = {**dump(self.topology), "sites": fold_sites(self.topology.sites)}
         order = [one.name for one in fields(self) if one.name in content]
-        return json.dumps({name: content[name] for name in order}, indent=1) + "\n"
+        ordered = {name: content[name] for name in order}
+        if len(self.clients) > INDENTED_UP_TO_CLIENTS:
+            return in_lines(ordered)
+        return json.dumps(ordered, indent=1) + "\n"
 
     @property
     def time_scale(self) -> TimeScale:
@@ -281,6 +285,8 @@ class DeviceFile:
         return replace(self, run=run)
 
 
+#: Files of larger runs are not indented throughout, which takes the encoder of the standard library much longer.
+INDENTED_UP_TO_CLIENTS = 50
 _HINT = "write it again with `fedsim-provision inventory`"
 
 

@@ -58,6 +58,11 @@ class PeerRange:
     address: ipaddress.IPv4Address
     link: PeerLink
 
+    @cached_property
+    def text(self) -> str:
+        """Its first address and its names, as the device files of all other lab hosts have them."""
+        return f"{self.address} {write_range(self.first, self.count)}"
+
     @property
     def last(self) -> ipaddress.IPv4Address:
         """The address of the last device."""
@@ -128,10 +133,7 @@ def dump_peers(peers: Mapping[str, Peer]) -> dict[str, Any]:
     """Return peers as a device file lists them."""
     numbers: dict[PeerLink, int] = {}
     lab_hosts = {
-        lab_host: [
-            f"{one.address} {write_range(one.first, one.count)} {numbers.setdefault(one.link, len(numbers))}"
-            for one in ranges
-        ]
+        lab_host: [f"{one.text} {numbers.setdefault(one.link, len(numbers))}" for one in ranges]
         for lab_host, ranges in peers_of(peers).ranges.items()
     }
     return {"links": dump(list(numbers)), "lab_hosts": lab_hosts} if lab_hosts else {}

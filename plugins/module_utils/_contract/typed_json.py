@@ -57,18 +57,25 @@ def load(kind: type[T], data: object, where: str = "") -> T:
 
 def dump(value: Any) -> Any:
     """Return a dataclass and everything in it as JSON data, in the order of the fields."""
+    if isinstance(value, str | int | float | None):
+        return value
     if is_dataclass(value):
-        found = {field: getattr(value, field.name) for field in fields(value)}
-        return {
-            field.name: dump(item)
-            for field, item in found.items()
-            if not (field.metadata.get("omit_default") and item == _default(field))
-        }
+        kind: Any = type(value)
+        found = ((name, getattr(value, name), omitted) for name, omitted in _written(kind))
+        return {name: dump(item) for name, item, omitted in found if omitted is MISSING or item != omitted}
     if isinstance(value, Mapping):
         return {key: dump(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [dump(item) for item in value]
     return value
+
+
+@cache
+def _written(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """Return each field's name, and the value with which it is left out; MISSING: none."""
+    return tuple(
+        (field.name, _default(field) if field.metadata.get("omit_default") else MISSING) for field in fields(kind)
+    )
 
 
 def _default(field: Field[Any]) -> Any:
