@@ -24,7 +24,8 @@ from fedsim_runner.contract.names import LABEL_CALIBRATION
 
 READY_WITHIN_S = 60.0
 LEAST_STEPS = 1
-POLL_S = 0.05
+POLL_S = 0.1
+POLL_WHILE_TIMING_S = 0.25
 SHOWN = 300
 ENDED_BY_ALARM = 128 + signal.SIGALRM
 
@@ -65,12 +66,13 @@ def time_steps(
     command = ["python3", "-c", program, str(seconds), str(threads), str(least_steps), str(part_seconds)]
     try:
         with _running(client, image, command, threads, parent) as container:
-            _wait(container, timing_program.READY, READY_WITHIN_S, stop)
+            stop = stop or Event()
+            _wait_until_ready(container, stop)
             if cpus is not None:
                 limit = limit_to(cpus, device=container.id)
                 container.update(cpu_period=limit.period_us, cpu_quota=limit.quota_us)
             container.kill("SIGUSR1")
-            found = json.loads(_wait(container, "{", timing_program.GIVE_UP_S, stop))
+            found = json.loads(_wait_for_result(container, stop))
     except (DockerException, OSError, ValueError) as error:
         raise TimingError(f"{reference.name} cannot be timed in {image}: {error}") from error
     return summarise(threads, cpus, [(float(wall), float(used)) for wall, used in found["steps"]], found["part"])
@@ -102,21 +104,44 @@ def _running(client: Any, image: str, command: Sequence[str], threads: int, pare
         container.remove(force=True)
 
 
-def _wait(container: Any, beginning: str, within_s: float, stop: Event | None) -> str:
-    """Return the first line of a container's output that begins so."""
-    end = time.monotonic() + within_s
+def _wait_until_ready(container: Any, stop: Event) -> None:
+    """Wait until the program in the container says that it is ready.
+
+    Raises:
+        ValueError: it does not; the text says why.
+    """
+    end = time.monotonic() + READY_WITHIN_S
     while True:
-        container.reload()
-        ended = container.status not in ("created", "running")
+        running = _is_running(container)
         output = container.logs().decode(errors="replace")
-        for line in output.splitlines():
-            if line.startswith(beginning):
-                return str(line)
-        if stop is not None and stop.is_set():
-            raise ValueError("interrupted")
-        if ended or time.monotonic() > end:
+        if timing_program.READY in output.splitlines():
+            return
+        if not running or time.monotonic() > end:
             raise ValueError(_why(container, output))
-        time.sleep(POLL_S)
+        if stop.wait(POLL_S):
+            raise ValueError("interrupted")
+
+
+def _wait_for_result(container: Any, stop: Event) -> str:
+    """Return the line with the result. The container is looked at seldom: each look has the Engine compute beside it.
+
+    Raises:
+        ValueError: there is none; the text says why.
+    """
+    end = time.monotonic() + timing_program.GIVE_UP_S
+    while _is_running(container) and time.monotonic() < end:
+        if stop.wait(POLL_WHILE_TIMING_S):
+            raise ValueError("interrupted")
+    output = container.logs().decode(errors="replace")
+    result = next((line for line in output.splitlines() if line.startswith("{")), None)
+    if result is None:
+        raise ValueError(_why(container, output))
+    return str(result)
+
+
+def _is_running(container: Any) -> bool:
+    container.reload()
+    return container.status in ("created", "running")
 
 
 def _why(container: Any, output: str) -> str:

@@ -41,6 +41,7 @@ class FakeContainer:
     def kill(self, signal: str) -> None:
         self.calls.append(signal)
         self.output += json.dumps({"steps": STEPS, "part": PART_S}) + "\n"
+        self.status = "exited"
 
     def remove(self, force: bool) -> None:
         self.calls.append("remove")
