@@ -41,6 +41,19 @@ class Moments:
 
 
 @dataclass(frozen=True)
+class FallMoments:
+    """Of two independent values a and b, 0 where b is not below a.
+
+    Attributes:
+        fall: mean of a - b, in J.
+        squares: mean of (a - m)^2 - (b - m)^2, in J^2, where m is the distribution's mean; 0 if it is symmetric.
+    """
+
+    fall: float
+    squares: float
+
+
+@dataclass(frozen=True)
 class Distribution:
     """A distribution of jitter.
 
@@ -90,6 +103,14 @@ class Distribution:
         """
         return _moments(self, max(floor, self.least))
 
+    def fall_moments(self, floor: float = -math.inf) -> FallMoments:
+        """Return what the second of two independent values is below the first.
+
+        Args:
+            floor: as for :meth:`moments`.
+        """
+        return _fall_moments(self, max(floor, self.least))
+
 
 def uniform(share: float) -> float:
     """The value, between -1 and 1, below which this share of a uniform distribution lies."""
@@ -104,15 +125,30 @@ def _pareto(share: float) -> float:
     return min(CUT, (4 / 3) * (math.pow(max(1.0 - share, _LEAST_SHARE), -1 / 3) - 1.5))
 
 
+def _values(distribution: Distribution, floor: float) -> list[float]:
+    """Values in rising order, each as probable as the others; those below the floor count as it."""
+    if distribution.name == "table":
+        return [max(floor, number / TABLE_SCALE) for number in distribution.table]
+    return [max(floor, distribution.quantile((number + 0.5) / _STEPS)) for number in range(_STEPS)]
+
+
 @lru_cache(maxsize=4096)
 def _moments(distribution: Distribution, floor: float) -> Moments:
-    quantile = distribution.quantile
-    if distribution.name == "table":
-        values: Sequence[float] = [max(floor, number / TABLE_SCALE) for number in distribution.table]
-    else:
-        values = [max(floor, quantile((number + 0.5) / _STEPS)) for number in range(_STEPS)]
+    values = _values(distribution, floor)
     mean = fmean(values)
     variance = fmean((one - mean) ** 2 for one in values)
     if variance == 0:
         return Moments(mean, 0.0, 3.0)
     return Moments(mean, math.sqrt(variance), fmean((one - mean) ** 4 for one in values) / variance**2)
+
+
+@lru_cache(maxsize=4096)
+def _fall_moments(distribution: Distribution, floor: float) -> FallMoments:
+    values = _values(distribution, floor)
+    mean, count = fmean(values), len(values)
+    # Of two independent values, one at share p of the distribution is the larger with probability p.
+    excess = [(2 * number + 1) / count - 1 for number in range(count)]
+    return FallMoments(
+        fmean(one * more for one, more in zip(values, excess, strict=True)),
+        fmean((one - mean) ** 2 * more for one, more in zip(values, excess, strict=True)),
+    )

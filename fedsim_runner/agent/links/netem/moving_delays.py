@@ -3,8 +3,8 @@
 netem itself draws jitter from packet to packet, and where packets stay in order each then waits for the slowest of
 those before it: in a dense flow the mean rises to delay + jitter. So the kernel holds one delay at a time, and a thread
 of the agent gives it the next one every few J, a tenth of a second at least. When it falls, netem lets the packets
-after that out with those before it, so it falls in steps, half as fast as time runs: the mean rises by a twelfth of J
-at most.
+after that out with those before it, so it falls in steps, half as fast as time runs. Values of a symmetric distribution
+keep their mean by that; where large ones are further from the mean than small ones, it rises, as falls begin there.
 """
 
 from __future__ import annotations
@@ -199,20 +199,24 @@ def describe_movement(links: Sequence[Link], scale: TimeScale = REAL_TIME) -> It
             f"moves the delay of {len(moved)} links with jitter, each only every {scale.to_device(least_s):.2g} s: in "
             "between it is constant"
         )
-    # A fall by D takes 2 D, in which the delay is D / 2 longer on average; the mean of D^2 is the variance.
-    longer = [
-        ((link.delay_moments.deviation * link.jitter_us) ** 2 / 1e6 / max(_interval_s(link), least_s), link)
-        for link in moved
-        if (link.distribution.most - link.distribution.least) * link.jitter_us > MOST_FALL_US
-    ]
+    longer = [(_longer_us(link, least_s), link) for link in moved]
     beyond = [(us, link) for us, link in longer if us > max(LEAST_ERROR_US, LEAST_ERROR * link.delay_us)]
     if beyond:
         us, link = max(beyond, key=lambda pair: pair[0])
         longer_ms, delay_ms, jitter_ms = (scale.to_device(span) / 1e3 for span in (us, link.delay_us, link.jitter_us))
         yield (
             f"makes the mean delay of links with much jitter longer, at most by {longer_ms:.2g} ms "
-            f"({delay_ms:.4g}±{jitter_ms:.4g} ms)"
+            f"({delay_ms:.4g}±{jitter_ms:.4g} ms, {link.distribution})"
         )
+
+
+def _longer_us(link: Link, least_s: float) -> float:
+    """By how much falls make the mean delay longer: one from a to b takes 2 (a - b), with a mean of (a + b) / 2."""
+    if (link.distribution.most - link.distribution.least) * link.jitter_us <= MOST_FALL_US:
+        return 0.0
+    moments = link.distribution.fall_moments(-link.delay_us / link.jitter_us)
+    span_s = max(_interval_s(link), least_s) + 2 * moments.fall * link.jitter_us / 1e6
+    return moments.squares * link.jitter_us**2 / 1e6 / span_s
 
 
 def _interval_s(link: Link) -> float:

@@ -6,6 +6,7 @@ import itertools
 import socket
 import struct
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from fedsim_runner.agent.kernel import kernel_qdiscs, netlink, netns
 from fedsim_runner.agent.links.netem import moving_delays
 from fedsim_runner.agent.links.netem.moving_delays import MovingDelays, describe_movement, plan_movement
 from fedsim_runner.agent.links.netem.qdisc import Netem, moved_options
+from fedsim_runner.contract.jitter_distribution import DistributionName
 from fedsim_runner.contract.link import Link
 from fedsim_runner.contract.time_scale import TimeScale
 
@@ -69,17 +71,30 @@ def test_a_delay_falls_no_faster_than_half_as_fast_as_time_runs(kernel: Kernel) 
     assert min(wait for wait, _ in walked) == pytest.approx(2 * moving_delays.MOST_FALL_US / 1e6)
 
 
-@pytest.mark.parametrize("link", [Link(None, 60_000, 60_000), Link(None, 20_000, 20_000), J2G])
-def test_what_falls_add_to_the_mean_is_no_more_than_is_said(link: Link, kernel: Kernel) -> None:
-    walked = _walk(link, 20_000, kernel)
-    longer = sum(wait * delay for wait, delay in walked) / sum(wait for wait, _ in walked) - link.delay_us
+@pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto"])
+@pytest.mark.parametrize(("delay_us", "jitter_us"), [(60_000, 60_000), (20_000, 20_000), (400_000, 40_000)])
+def test_what_falls_add_to_the_mean_is_what_is_said(
+    delay_us: int, jitter_us: int, distribution: DistributionName, kernel: Kernel
+) -> None:
+    link = Link(None, delay_us, jitter_us, jitter_distribution=distribution)
+    walked = _walk(link, 60_000, kernel)
+    longer = sum(wait * delay for wait, delay in walked) / sum(wait for wait, _ in walked) - link.mean_delay_us
+    most = max(moving_delays.LEAST_ERROR_US, moving_delays.LEAST_ERROR * delay_us)
+    chance = 0.01 * jitter_us  # three standard errors of the mean of so many values
     said = list(describe_movement([link]))
-    if link is J2G:
-        assert not said and longer < 0.02 * link.delay_us
+    if said:
+        shift = float(said[0].split("at most by ")[1].split(" ms")[0]) * 1e3
+        assert shift > most
+        assert longer == pytest.approx(shift, abs=chance + 0.05 * shift)
     else:
-        (note,) = said
-        shift = float(note.split("at most by ")[1].split(" ms")[0]) * 1e3
-        assert 0.02 * link.delay_us < shift and longer <= 1.2 * shift
+        assert abs(longer) <= most + chance
+
+
+def test_only_distributions_that_are_not_symmetric_have_a_longer_mean() -> None:
+    wide = Link(None, 60_000, 60_000)
+    assert not list(describe_movement([wide]))
+    (note,) = describe_movement([wide, replace(wide, jitter_distribution="pareto")])
+    assert note.endswith(" ms (60±60 ms, pareto)")
 
 
 def test_more_links_than_are_moved_in_time_are_named() -> None:
@@ -91,8 +106,8 @@ def test_more_links_than_are_moved_in_time_are_named() -> None:
 def test_what_is_said_of_a_dilated_run_is_in_device_time() -> None:
     (note,) = describe_movement([Link(None, 50_000, 1_000)] * 300, TimeScale(0.5))
     assert "each only every 0.15 s" in note
-    (note,) = describe_movement([Link(None, 120_000, 120_000)], TimeScale(0.5))
-    assert note.endswith("(60±60 ms)")
+    (note,) = describe_movement([Link(None, 120_000, 120_000, jitter_distribution="pareto")], TimeScale(0.5))
+    assert note.endswith("(60±60 ms, pareto)")
 
 
 def test_a_link_without_jitter_is_left_alone(kernel: Kernel) -> None:
