@@ -13,6 +13,7 @@ from .current import Current
 from .gatekeeper import Gatekeeper
 from .host.fleet import Container
 from .host.samples import Sampler
+from .limit_correction import LimitCorrection
 from .links.run_links import RunLinks
 from .recording import Recorder
 from .timeline.timeline import Timeline
@@ -32,6 +33,7 @@ class ContainerChanges:
         links: of the devices.
         sampler: what they use.
         timeline: starts some of them anew.
+        correction: of their CPU limits.
         recorder: writes events.
     """
 
@@ -45,6 +47,7 @@ class ContainerChanges:
         links: RunLinks,
         sampler: Sampler,
         timeline: Timeline,
+        correction: LimitCorrection,
         recorder: Recorder,
     ) -> None:
         self._run = run
@@ -55,6 +58,7 @@ class ContainerChanges:
         self._links = links
         self._sampler = sampler
         self._timeline = timeline
+        self._correction = correction
         self._recorder = recorder
 
     def take(self, event: Mapping[str, Any]) -> None:
@@ -80,6 +84,7 @@ class ContainerChanges:
             self._watch.read([name])  # what its former life has reported
             self._watch.supervisor.feed_restart(name)
         self._watch.on_started(name)
+        self._correction.on_started(name)
         self._recorder.record(events.DeviceStarted(name))
         self._gatekeeper.shape_new_interface(name)
 

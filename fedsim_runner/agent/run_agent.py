@@ -30,6 +30,7 @@ from .lab.joining import join_lab
 from .lab.part import LabPart
 from .lab_calls import LabCalls
 from .lab_network.lab_network import LabNetwork
+from .limit_correction import LimitCorrection
 from .link_calls import LinkCalls
 from .links import probe
 from .links.run_links import RunLinks
@@ -118,6 +119,7 @@ class Agent:
             state, links, containers, fail, watch.lose, recorder.report_write_error
         )
         self._start_up = StartUp(gatekeeper, containers, watch, recorder.record, fail, lambda: current.lab)
+        correction = self._correction = LimitCorrection(current, gatekeeper, containers, watch, recorder.record)
         timeline = self._timeline = Timeline(
             links,
             Devices(docker, containers.by_device),
@@ -127,7 +129,7 @@ class Agent:
             gatekeeper.lost,
         )
         self._changes = ContainerChanges(
-            run, current, containers, watch, gatekeeper, links, sampler, timeline, recorder
+            run, current, containers, watch, gatekeeper, links, sampler, timeline, correction, recorder
         )
         self._course = RunCourse(
             current, watch, gatekeeper, containers, links, timeline, self._player, self._counters, recorder
@@ -232,6 +234,7 @@ class Agent:
             self._containers.tick()
             self._current.lab.tick()
             self._start_up.step()
+            self._correction.step()
             self._course.play()
             self._watch.tick()
             self._course.look_at_timeline()
@@ -245,16 +248,17 @@ class Agent:
 
     @property
     def pause_s(self) -> float:
-        """Seconds after which :meth:`tick`, or while participants load at least :meth:`load`, is due."""
+        """Seconds after which :meth:`tick`, or until the gate has opened at least :meth:`load`, is due."""
         if self._timeline.awaited:
             return AWAITED_TICK_S
-        return LOADING_TICK_S if self._start_up.is_active else TICK_S
+        return LOADING_TICK_S if self._start_up.is_active or self._correction.is_awaited else TICK_S
 
     def load(self) -> None:
         """Have the next participants load as soon as others have; see whether what an event waits for has come."""
         with self._lock:
             self._current.lab.tick()
             self._start_up.step()
+            self._correction.step()
             self._course.play()
             self._course.look_at_timeline()
 

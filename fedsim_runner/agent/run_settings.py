@@ -30,7 +30,8 @@ class RunSettings:
     ``members``: None: the run has one lab host.
     ``lab``: the lab hosts whose agents talk to each other; None: the run has one. ``elsewhere``: the devices on other
     lab hosts, and which those are. ``everyone``: the roles of all participants of the run, the server first.
-    ``timing_s``: so long before the gate opens, devices time their reference steps.
+    ``timing_s``: so long before the gate opens, devices time their reference steps. ``step_cpu_s``: the processor time
+    that a step has in the time that it should take, of those that time it and have one thread.
     ``answers_s``: by client, seconds after which it or the server answers at the latest, with links as the gate opens.
     ``busy_waiters``: the devices that use the processor while they wait.
     ``answer_s``: seconds after which the slowest client, or the server to it, answers at the latest, as links allow.
@@ -63,6 +64,7 @@ class RunSettings:
     everyone: Mapping[str, Role] = field(default_factory=dict)
     time_scale: TimeScale = REAL_TIME
     timing_s: float = 0.0
+    step_cpu_s: Mapping[str, float] = field(default_factory=dict)
     answers_s: Mapping[str, int] = field(default_factory=dict)
     busy_waiters: frozenset[str] = frozenset()
 
@@ -145,6 +147,11 @@ def read_run_settings(path: Path) -> RunSettings:
         everyone={server: "server", **dict.fromkeys(found.clients, "client")},
         time_scale=found.time_scale,
         timing_s=found.timing_s,
+        step_cpu_s={
+            device.name: device.cpus * device.compute.seconds / found.cpu_factor
+            for device in found.devices
+            if device.cpus is not None and device.compute is not None and device.compute.parts and device.threads == 1
+        },
         answers_s={name: answer_s(route, found.time_scale) for name, route in routes_now.items()},
         busy_waiters=frozenset(
             device.name for device in found.devices if not waits_idle(device.engine, found.federatedscope.patches_off)

@@ -24,6 +24,7 @@ from ..contract.link import Links
 from ..contract.link_variation import Variation
 from ..contract.paths import DEVICE_INPUTS, INITIAL_MODEL
 from ..contract.peer_ranges import Peers
+from ..contract.reference_windows import whole_s
 from ..lab.host import LabHost
 from ..plan.emulation import arch_of, slowdown
 from ..plan.model import PlacedDevice, Plan
@@ -225,10 +226,11 @@ def _build_lab_variables(plan: Plan) -> dict[str, Any]:
 
 
 def _timing_s(plan: Plan) -> float:
-    """How long before the gate opens devices time their reference steps; 0: none does."""
+    """How long before the gate opens devices begin to time their reference steps; 0: none does."""
     hosts = {host.name: host for host in plan.lab_hosts}
     timings = (time_step(item, hosts[item.lab_host], plan.cpu_factor, plan.time_scale) for item in plan.placed)
-    return max((timing.seconds for timing in timings), default=0.0)
+    longest_s = max((timing.seconds for timing in timings), default=0.0)
+    return round(whole_s(longest_s), 1) if longest_s else 0.0
 
 
 def _reference_time(plan: Plan, host: LabHost, item: PlacedDevice) -> ReferenceTime | None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from ..contract.participant_events import Ready
+from ..contract.participant_events import Ready, ReferenceTimed
 from ..contract.records import LaunchSettings
+from ..contract.reference_windows import PAUSE_S, first_until
 from .exit_errors import EXIT_FAILED, EXIT_TERMINATED, EXIT_UNSUPPORTED, ParticipantError, UnsupportedError
 from .gate import wait_for_gate, wait_to_load
 from .launch import load_launch_settings
@@ -97,7 +99,7 @@ def _take_part(engine_name: str, config: Path, gate: Path, out: Path) -> None:
         with _writing():
             reporter = Reporter(out)
         program = loader(config, gate, reporter)
-        meanwhile = _prepare_timing(settings)
+        meanwhile = _prepare_timing(settings, reporter)
         with _writing():
             reporter.report(Ready())
         at = wait_for_gate(gate, meanwhile)
@@ -116,17 +118,23 @@ def _take_part(engine_name: str, config: Path, gate: Path, out: Path) -> None:
         ENDING.end(EXIT_FAILED, error=f"{type(error).__name__}: {error}")
 
 
-def _prepare_timing(settings: LaunchSettings) -> Callable[[float], None] | None:
+def _prepare_timing(settings: LaunchSettings, reporter: Reporter) -> Callable[[float], None] | None:
     timer = None if settings.reference is None else prepare_reference(settings.reference, settings.reference_parts)
     if timer is None:
         return None
 
-    def time_it(until: float) -> None:
-        timing = timer(until)
-        if timing is not None:
+    def time_twice(open_at: float) -> None:
+        timing = timer(first_until(time.time(), open_at))
+        if timing is None:
+            return
+        ENDING.reference_timed(timing.step_s, timing.timed_s)
+        with _writing():
+            reporter.report(ReferenceTimed(timing.cpu_s))
+        time.sleep(PAUSE_S)
+        if (timing := timer(open_at)) is not None:
             ENDING.reference_timed(timing.step_s, timing.timed_s)
 
-    return time_it
+    return time_twice
 
 
 @contextlib.contextmanager

@@ -23,14 +23,21 @@ HELD = 3.0
 
 @dataclass(frozen=True)
 class ReferenceTiming:
-    """What a step took, computed from its parts, and how long those of them took that count; in seconds."""
+    """What a step took, computed from its parts, and how long those of them took that count; in seconds.
+
+    ``cpu_s``: the processor time of a step, of the whole process.
+    """
 
     step_s: float
     timed_s: float
+    cpu_s: float
 
 
 def prepare_reference(
-    reference: str, parts: float, clock: Callable[[], float] = time.time
+    reference: str,
+    parts: float,
+    clock: Callable[[], float] = time.time,
+    cpu_clock: Callable[[], float] = time.process_time,
 ) -> Callable[[float], ReferenceTiming | None] | None:
     """Load a reference's program and do some parts; return what times others until a moment (Unix seconds).
 
@@ -40,6 +47,7 @@ def prepare_reference(
         reference: None is returned if it is not one of :data:`PROGRAMS`.
         parts: to how many of them a step is equal.
         clock: Unix seconds.
+        cpu_clock: seconds of this process.
     """
     if reference not in PROGRAMS:
         return None
@@ -52,15 +60,19 @@ def prepare_reference(
         ends = [clock()]
         if ends[0] >= end:
             return None
-        longest = 0.0
+        longest = used = 0.0
         while ends[-1] + longest < end or len(ends) == 1:
             part()
             ends.append(clock())
             longest = max(longest, ends[-1] - ends[-2])
+            used = used or cpu_clock()
+        cpu_s = cpu_clock() - used
         del ends[0]  # the first part has what was left of the first period
         first, last = _whole_periods(ends)
+        if last == first:
+            return None
         took = ends[last] - ends[first]
-        return ReferenceTiming(took / (last - first) * parts, took) if last > first else None
+        return ReferenceTiming(took / (last - first) * parts, took, cpu_s / (len(ends) - 1) * parts)
 
     return time_parts
 

@@ -145,6 +145,7 @@ def build_report(
             hosts,
             stopped_devices(timeline, course.began),
             read_timed(run_dir, placed, number(common.get("cpu_factor")) or 1.0, scale.factor),
+            course.corrected_cpus,
             scale.factor,
         ),
         "energy": energy,

@@ -23,6 +23,7 @@ class Participant:
     client_id: int | None = None
     trained: int = -1  # the last round it reported training of, from 0
     tested: int = -1  # ... and evaluation of
+    step_cpu_s: float | None = None  # of its reference, timed before the gate opened
     done: bool = False
     exit_code: int | None = None
     oom_killed: bool = False

@@ -52,6 +52,8 @@ class ReportedEvents:
             case reported.Ready() if participant.state in ("starting", "loading"):
                 participant.state = "ready"
                 return [journal.DeviceReady(device)]
+            case reported.ReferenceTimed(cpu_seconds=seconds) if participant.step_cpu_s is None and seconds > 0:
+                participant.step_cpu_s = seconds
             case reported.Admitted(client_id=number, host=host) if of_server:
                 return self._ids.admit(host, number)
             case reported.Joined(client_id=number) if not of_server:

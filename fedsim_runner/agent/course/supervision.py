@@ -119,6 +119,12 @@ class Supervisor:
         """The state of every participant according to its events."""
         return {name: participant.state for name, participant in self._participants.items()}
 
+    @property
+    def step_cpu_s(self) -> dict[str, float]:
+        """The processor time of a reference step of those that have timed theirs, in seconds."""
+        known = ((name, participant.step_cpu_s) for name, participant in self._participants.items())
+        return {name: seconds for name, seconds in known if seconds is not None}
+
     def live_state(self, device: str) -> str:
         """What the participant does now; see :func:`~.live_state.live_state`."""
         participant = self._participants[device]

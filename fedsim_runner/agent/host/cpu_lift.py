@@ -1,4 +1,4 @@
-"""Lifting the CPU limits of containers for a while, through their cgroup files on the lab host.
+"""Changing the CPU limits of containers, and lifting them for a while, through their cgroup files on the lab host.
 
 The Engine's record of a container stays as it is: it is still the requested limit, which a restarted container gets
 again. An update call to the Engine for each device would cost more than some engines take to load.
@@ -7,11 +7,12 @@ again. An update call to the Engine for each device would cost more than some en
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedsim_runner.contract.cpu_limit import LEAST_QUOTA_US
+from fedsim_runner.contract.cpu_limit import LEAST_QUOTA_US, CpuLimit
 
 from .cgroup_folders import MOUNTS, V2, cgroup_folders
 
@@ -84,6 +85,27 @@ class CpuLift:
             return f"{files.limit}: {error.strerror}" if _is_alive(pid) else None
         return None if found == limit else f"{files.limit} has {found}, not {limit}"
 
+    def change(self, pid: int, container: str, limit: CpuLimit) -> bool:
+        """Give a running container another limit; return whether it had not got it yet.
+
+        Raises:
+            OSError: the limit stays as it was, and the container runs.
+        """
+        files = self._files(pid, container)
+        if files is None:
+            if _is_alive(pid):
+                raise FileNotFoundError(errno.ENOENT, "not found", "its cgroup")
+            return False
+        try:
+            if files.none == "max":
+                return _write(files.limit, f"{limit.quota_us} {limit.period_us}")
+            new_period = _write(files.limit.with_name("cpu.cfs_period_us"), str(limit.period_us))
+            return _write(files.limit, str(limit.quota_us)) or new_period
+        except OSError:
+            if _is_alive(pid):
+                raise
+            return False
+
     def _files(self, pid: int, container: str) -> _Files | None:
         folders = cgroup_folders(pid, container, self._mounts)
         # Never the limit of more than this container, wherever its process may have been moved to.
@@ -102,6 +124,14 @@ class CpuLift:
             return f"{max(LEAST_QUOTA_US, round(cpus * period))} {period}"
         period = int(files.limit.with_name("cpu.cfs_period_us").read_text())
         return str(max(LEAST_QUOTA_US, round(cpus * period)))
+
+
+def _write(path: Path, text: str) -> bool:
+    """Write a file; return whether it had another content."""
+    if path.read_text().strip() == text:
+        return False
+    path.write_text(text)
+    return True
 
 
 def _is_alive(pid: int) -> bool:

@@ -39,6 +39,7 @@ COLUMNS = (
     "reference_seconds",
     "reference_error",
     "reference_verdict",
+    "limit_corrected_by",
     "cpus_asked",
     "cpus",
     "time_error",
@@ -73,6 +74,7 @@ def build_compute(
     hosts: Iterable[Mapping[str, Any]],
     stopped: Mapping[str, Sequence[Span]],
     timed: Mapping[str, Timed] | None = None,
+    corrected: Mapping[str, float] | None = None,
     factor: float = 1.0,
 ) -> list[dict[str, Any]]:
     """Return a row for each device that has a CPU limit; none if no processor time was recorded.
@@ -85,6 +87,7 @@ def build_compute(
         hosts: the lab hosts, as :mod:`.hosts` describes them.
         stopped: when events held a device (Unix seconds).
         timed: the reference steps that were timed before the course.
+        corrected: the limits that agents gave devices in place of the planned ones, in cores of the lab host.
         factor: device seconds in a wall second; times are device time.
     """
     timed = timed or {}
@@ -98,10 +101,12 @@ def build_compute(
         cpus = number(placed.get(name, {}).get("cpus"))
         if cpus is None or cpus <= 0:
             continue
-        cpus *= factor  # of the lab host, in wall time
-        threads = whole(placed[name].get("threads")) or max(1, math.floor(cpus))
+        planned = cpus * factor  # of the lab host, in wall time
+        cpus = (corrected or {}).get(name, planned)
+        threads = whole(placed[name].get("threads")) or max(1, math.floor(planned))
         row = dict.fromkeys(COLUMNS) | {key: entry.get(key) for key in COLUMNS if key in entry}
         row |= {"device": name, "cpus": None, "reference_seconds": None, **alike.get(name, {})}
+        row["limit_corrected_by"] = round(cpus / planned - 1, 4) if cpus != planned else None
         device = _Device(
             cpus,
             threads,

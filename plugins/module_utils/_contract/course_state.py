@@ -121,6 +121,7 @@ class CourseState:
         loading_began: when the first of them began; None in journals of versions in which engines load after the gate.
         gate_opens: when the gate opens or opened.
         gate_opened: when the opening was announced.
+        corrected_cpus: the CPU limits, in cores of the lab host, of devices whose limits were corrected.
         training_began: when the first round started.
         round: the last round that has started, 0 before.
         evaluations: by round, in the order in which they arrived.
@@ -156,6 +157,7 @@ class CourseState:
     loading_began: float | None = None
     gate_opens: float | None = None
     gate_opened: float | None = None
+    corrected_cpus: dict[str, float] = field(default_factory=dict)
     training_began: float | None = None
     round: int = 0
     evaluations: dict[int, Evaluation] = field(default_factory=dict)

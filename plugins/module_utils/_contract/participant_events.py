@@ -46,6 +46,14 @@ class Ready(ParticipantEvent):
 
 
 @dataclass(frozen=True)
+class ReferenceTimed(ParticipantEvent):
+    """The processor time of a step of its reference, timed within its limit before the gate opens, by the launcher."""
+
+    name = "reference_timed"
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
 class Joined(ParticipantEvent):
     """Client: the server has given it this id."""
 

@@ -11,6 +11,7 @@ import pytest
 from fedsim_runner.agent.host import cpu_lift
 from fedsim_runner.agent.host.cgroup_folders import V2
 from fedsim_runner.agent.host.cpu_lift import CpuLift
+from fedsim_runner.contract.cpu_limit import CpuLimit
 
 PID, ID = os.getpid(), "0123abcd"
 
@@ -101,6 +102,25 @@ def test_without_a_limit_nothing_is_done(group: Group) -> None:
     before = group.read()
     lift = CpuLift({})
     assert (lift.lift("pi", PID, ID), lift.restore("pi", PID, ID), group.read()) == (None, None, before)
+
+
+def test_a_limit_is_changed_with_its_period(group: Group, version: Version) -> None:
+    lift = CpuLift({})
+    assert lift.change(PID, ID, CpuLimit(2_750, 50_000))
+    assert lift.change(PID, ID, CpuLimit(1_100, 22_000))
+    assert not lift.change(PID, ID, CpuLimit(1_100, 22_000)), "it is in force already"
+    period = group.limit.with_name("cpu.cfs_period_us")
+    in_force = group.read()[0] if version.controller == V2 else f"{group.read()[0]} {period.read_text().strip()}"
+    assert in_force == "1100 22000"
+
+
+def test_a_limit_that_cannot_be_changed_is_an_error_while_the_container_runs(group: Group) -> None:
+    with pytest.raises(FileNotFoundError):
+        CpuLift({}).change(PID, "4567ef", CpuLimit(1_100, 22_000))
+    group.limit.unlink()
+    with pytest.raises(FileNotFoundError, match=group.limit.name):
+        CpuLift({}).change(PID, ID, CpuLimit(1_100, 22_000))
+    assert not CpuLift({}).change(2**22 + 1, ID, CpuLimit(1_100, 22_000))
 
 
 def test_a_container_that_has_ended_has_no_limit_to_restore(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,10 @@ class Clock:
         self.parts += 1
         self.now += self.part_s + (self.waits_s.pop(0) if self.waits_s else 0.0)
 
+    def cpu_s(self) -> float:
+        """Each part takes a millisecond of the process."""
+        return 0.001 * self.parts
+
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
@@ -41,11 +45,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_a_step_is_computed_from_its_parts(clock: Clock) -> None:
-    timer = prepare_reference("numpy-mlp", 100, clock)
+    timer = prepare_reference("numpy-mlp", 100, clock, clock.cpu_s)
     assert timer is not None and clock.parts == WARM_UP
     found = timer(102.0)
     assert found is not None
-    assert found.step_s == pytest.approx(1.0)
+    assert (found.step_s, found.cpu_s) == (pytest.approx(1.0), pytest.approx(0.1))
     assert found.timed_s == pytest.approx(0.01 * (clock.parts - WARM_UP - 1))
     assert 102.0 - LEAD_S - 0.02 < clock.now <= 102.0 - LEAD_S
 
@@ -61,13 +65,13 @@ def test_parts_that_take_long_do_not_delay_the_gate(clock: Clock) -> None:
 
 
 def test_parts_count_from_the_end_of_one_wait_to_that_of_another(clock: Clock) -> None:
-    timer = prepare_reference("numpy-mlp", 100, clock)
+    timer = prepare_reference("numpy-mlp", 100, clock, clock.cpu_s)
     assert timer is not None
     # Bursts of seven parts, in the last of which the device waits; the first burst has less to do.
     clock.now, clock.part_s, clock.waits_s = 100.0, 0.001, [0.0, 0.4] + ([0.0] * 6 + [0.4]) * 10
     found = timer(102.5)
     assert found is not None
-    assert found.step_s == pytest.approx(100 * 0.407 / 7)
+    assert (found.step_s, found.cpu_s) == (pytest.approx(100 * 0.407 / 7), pytest.approx(0.1))
     assert found.timed_s == pytest.approx(4 * 0.407)
 
 

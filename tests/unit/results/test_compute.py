@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from fedsim_runner.contract.course_state import CourseState
+from fedsim_runner.contract.events import LimitCorrected
 from fedsim_runner.results import render_summary, write_report
 from fedsim_runner.results.findings import describe_findings
 from fedsim_runner.results.page import try_publish
@@ -155,6 +157,18 @@ def test_a_step_that_was_timed_before_the_course_is_judged(tmp_path: Path) -> No
     assert (bad["reference_error"], bad["verdict"]) == (0.5, "out")
     assert "30 s for 20 s of a step of numpy-mlp" in bad["reason"] and "calibration" in bad["reason"]
     assert rows["smartphone-low-2"]["reference_seconds"] is None
+
+
+def test_a_limit_that_was_corrected_is_the_one_that_counts() -> None:
+    activity = {"a": steps((0, 10), cpus=0.6), "b": steps((0, 10))}
+    devices = {name: {"type": "pi", "engine": "light", "lab_host": "h", "cpus": 0.5} for name in activity}
+    placed = {name: {"cpus": 0.5, "threads": 1} for name in activity}
+    corrected = LimitCorrected("a", 0.25, 0.3)  # at half the devices' speed by the lab host's clock
+    course = CourseState().apply_all([corrected])
+    rows = build_compute(devices, placed, activity, {}, [], {}, corrected=course.corrected_cpus, factor=0.5)
+    a, b = rows
+    assert (a["cpus_asked"], a["limit_corrected_by"], a["time_verdict"]) == (0.6, 0.2, "within")
+    assert (b["cpus_asked"], b["limit_corrected_by"], b["time_verdict"]) == (0.5, None, "within")
 
 
 def test_short_steps_are_judged_beside_the_course() -> None:

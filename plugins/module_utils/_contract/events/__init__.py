@@ -30,6 +30,7 @@ from .devices import DeviceReady as DeviceReady
 from .devices import DeviceStarted as DeviceStarted
 from .devices import DeviceWarned as DeviceWarned
 from .gate import GateOpened as GateOpened
+from .gate import LimitCorrected as LimitCorrected
 from .gate import LoadingStarted as LoadingStarted
 from .lab import AwaitingLabHosts as AwaitingLabHosts
 from .lab import ClockMeasured as ClockMeasured

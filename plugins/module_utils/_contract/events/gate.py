@@ -28,6 +28,20 @@ class LoadingStarted(Event):
 
 
 @dataclass(frozen=True)
+class LimitCorrected(Event):
+    """A device's CPU limit is ``cpus`` cores of its lab host instead of ``before``, as its reference step was timed."""
+
+    name = "limit_corrected"
+    device: str | None = read_as(lenient.name)
+    before: float | None = read_as(lenient.number)
+    cpus: float | None = read_as(lenient.number)
+
+    def apply_to(self, course: CourseState) -> None:
+        if self.device is not None and self.cpus is not None and self.cpus > 0:
+            course.corrected_cpus[self.device] = self.cpus
+
+
+@dataclass(frozen=True)
 class GateOpened(Event):
     """The participants may start at ``open_at`` (Unix seconds)."""
 
