@@ -1,36 +1,53 @@
-"""The reference step of an engine within the limits of devices whose types say how fast they are."""
+"""The reference step of an engine on devices whose types say how fast they are, as a run has them: within the limits of
+the plan, which are corrected, where a run does so, by what the devices time before the gate opens.
+"""
 
 from __future__ import annotations
 
+import json
 import statistics
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import docker
 
 from fedsim_runner.catalog.load import load_catalog
-from fedsim_runner.compute.calibration import Timing
+from fedsim_runner.compute.calibration import Calibration
 from fedsim_runner.compute.references import REFERENCES, convert, reference_of_engine
 from fedsim_runner.compute.references.facts import Reference
 from fedsim_runner.compute.store import known_for
+from fedsim_runner.compute.values import Share
+from fedsim_runner.contract.compute_threads import thread_variables
+from fedsim_runner.contract.cpu_limit import limit_to
 from fedsim_runner.contract.host_capacity import measure_this_machine
-from fedsim_runner.testbed.docker.calibration.timed_container import time_steps
+from fedsim_runner.contract.names import LABEL_CALIBRATION
+from fedsim_runner.contract.reference_windows import corrected_cpus
+from fedsim_runner.plan.timed_steps import LEAST_S
 
+from . import timed_device
 from .smoothness import preferred
 
-COLUMNS = ("type", "reference", "cpus", "devices", "asked", "got", "error", "largest error", "steps")
+COLUMNS = ("type", "reference", "cpus", "corrected by", "asked", "got", "error", "largest error", "steps")
 SECONDS = 30.0
 LEAST_STEPS = 3  # however long they take
+POLL_S = 0.25  # seldom: each look has the Engine compute beside the devices
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A type's step: seconds asked for, and got by each of its devices; and how many steps one of them did."""
+    """A type's step: seconds asked for, and got by each of its devices; and how many steps one of them did.
+
+    ``cpus``: planned; ``corrected``: what each device got for them.
+    """
 
     type: str
     reference: str
     cpus: float
+    corrected: Sequence[float]
     asked_s: float
     each_s: Sequence[float]
     steps: int
@@ -48,8 +65,18 @@ class Measured:
     def cells(self) -> tuple[object, ...]:
         """The row of a table."""
         asked, got, error = f"{self.asked_s:.3f} s", f"{self.got_s:.3f} s", self.got_s / self.asked_s - 1
-        figures = (len(self.each_s), asked, got, f"{error:+.1%}", f"{self.largest_error:+.1%}", self.steps)
-        return (self.type, self.reference, f"{self.cpus:g}", *figures)
+        changes = [cpus / self.cpus - 1 for cpus in self.corrected]
+        span = f"{min(changes):+.1%} to {max(changes):+.1%}"
+        figures = (asked, got, f"{error:+.1%}", f"{self.largest_error:+.1%}", self.steps)
+        return (self.type, self.reference, f"{self.cpus:g}", span, *figures)
+
+
+@dataclass(frozen=True)
+class _Device:
+    type: str
+    container: Any
+    share: Share
+    asked_s: float
 
 
 def measure(engine: str, types: Sequence[str], devices: int) -> list[Measured]:
@@ -64,23 +91,25 @@ def measure(engine: str, types: Sequence[str], devices: int) -> list[Measured]:
         raise SystemExit(f"no calibration: fedsim-provision calibrate --engine {engine}")
     calibration, client = known[reference.name], docker.from_env(timeout=120)
     asked = {name: _asked(name, reference) for name in types}
-    shares = {name: calibration.share(seconds) for name, seconds in asked.items()}
-    with preferred(client.info()) as parent, ThreadPoolExecutor(devices * len(asked)) as pool:
-
-        def time_device(name: str) -> Timing:
-            of = (calibration.image, reference, shares[name].threads, shares[name].cpus)
-            return time_steps(client, *of, SECONDS, parent, LEAST_STEPS)
-
-        found = {name: [pool.submit(time_device, name) for _ in range(devices)] for name in asked}
-        timings = {name: [one.result() for one in futures] for name, futures in found.items()}
+    with preferred(client.info()) as parent, _running(client, reference, calibration, asked, devices, parent) as made:
+        _lines(made, 1)
+        _limit(made, [one.share.cpus for one in made])
+        cpu_s = [float(lines[1]) for lines in _lines(made, 2)]
+        corrected = [
+            corrected_cpus(one.share.cpus, one.asked_s * one.share.cpus, took) if reference.parts else one.share.cpus
+            for one, took in zip(made, cpu_s, strict=True)
+        ]
+        _limit(made, corrected)
+        steps = [json.loads(lines[2]) for lines in _lines(made, 3)]
     return [
         Measured(
             name,
             reference.name,
-            shares[name].cpus,
+            calibration.share(asked[name]).cpus,
+            [cpus for one, cpus in zip(made, corrected, strict=True) if one.type == name],
             asked[name],
-            [one.wall_s for one in timings[name]],
-            timings[name][0].steps,
+            [statistics.fmean(times) for one, times in zip(made, steps, strict=True) if one.type == name],
+            next(len(times) for one, times in zip(made, steps, strict=True) if one.type == name),
         )
         for name in asked
     ]
@@ -91,3 +120,61 @@ def _asked(name: str, reference: Reference) -> float:
     if compute is None:
         raise SystemExit(f"{name} is nominal: it has no figures")
     return convert(compute.seconds, REFERENCES[compute.reference], reference)
+
+
+@contextmanager
+def _running(
+    client: Any,
+    reference: Reference,
+    calibration: Calibration,
+    asked: Mapping[str, float],
+    devices: int,
+    parent: str | None,
+) -> Iterator[list[_Device]]:
+    """Containers that have no limit yet."""
+    program = Path(timed_device.__file__).read_text(encoding="utf-8")
+    made: list[_Device] = []
+    try:
+        for name, seconds in asked.items():
+            share = calibration.share(seconds)
+            if share.threads > 1:
+                raise SystemExit(f"{name} needs more than a core of this machine: limits of one thread are corrected")
+            parts = reference.parts or calibration.parts(share.cpus)
+            for _ in range(devices):
+                arguments = (reference.name, parts, LEAST_S, SECONDS, LEAST_STEPS)
+                container = client.containers.run(
+                    calibration.image,
+                    ["python3", "-c", program, *map(str, arguments)],
+                    environment=thread_variables(share.threads),
+                    network_mode="none",
+                    cgroup_parent=parent,
+                    labels={LABEL_CALIBRATION: "1"},
+                    detach=True,
+                )
+                made.append(_Device(name, container, share, seconds))
+        yield made
+    finally:
+        for one in made:
+            one.container.remove(force=True)
+
+
+def _limit(devices: Sequence[_Device], cpus: Sequence[float]) -> None:
+    """Give devices these limits, and have them go on, all at once."""
+    for one, own in zip(devices, cpus, strict=True):
+        limit = limit_to(own, device=one.container.id)
+        one.container.update(cpu_period=limit.period_us, cpu_quota=limit.quota_us)
+    for one in devices:
+        one.container.kill("SIGUSR1")
+
+
+def _lines(devices: Sequence[_Device], count: int) -> list[list[str]]:
+    """Wait until each device has printed so many lines, and return them."""
+    end, found = time.monotonic() + timed_device.GIVE_UP_S, []
+    for one in devices:
+        while len(lines := one.container.logs().decode(errors="replace").splitlines()) < count:
+            one.container.reload()
+            if one.container.status == "exited" or time.monotonic() > end:
+                raise SystemExit(f"a step could not be timed: {lines[-1] if lines else 'nothing was printed'}")
+            time.sleep(POLL_S)
+        found.append(lines)
+    return found

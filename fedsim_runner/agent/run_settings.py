@@ -31,7 +31,7 @@ class RunSettings:
     ``lab``: the lab hosts whose agents talk to each other; None: the run has one. ``elsewhere``: the devices on other
     lab hosts, and which those are. ``everyone``: the roles of all participants of the run, the server first.
     ``timing_s``: so long before the gate opens, devices time their reference steps. ``step_cpu_s``: the processor time
-    that a step has in the time that it should take, of those that time it and have one thread.
+    that a step has in the time that it should take, of the devices whose limits are corrected by that.
     ``answers_s``: by client, seconds after which it or the server answers at the latest, with links as the gate opens.
     ``busy_waiters``: the devices that use the processor while they wait.
     ``answer_s``: seconds after which the slowest client, or the server to it, answers at the latest, as links allow.
@@ -150,7 +150,7 @@ def read_run_settings(path: Path) -> RunSettings:
         step_cpu_s={
             device.name: device.cpus * device.compute.seconds / found.cpu_factor
             for device in found.devices
-            if device.cpus is not None and device.compute is not None and device.compute.parts and device.threads == 1
+            if device.cpus is not None and device.compute is not None and device.compute.corrects
         },
         answers_s={name: answer_s(route, found.time_scale) for name, route in routes_now.items()},
         busy_waiters=frozenset(

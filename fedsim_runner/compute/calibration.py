@@ -94,9 +94,14 @@ class Calibration:
     def parts(self, cpus: float) -> float | None:
         """Return to how many parts a step within so many cpus is equal; None: no part was timed here.
 
-        It depends on the quota, too, as a part needs less of the processor's caches than a step.
+        Without a limit it is more of them than within :data:`QUOTA_CPUS`, as a part needs less of the processor's
+        caches than a step. In smaller quotas it is taken to be as many: there it changed by less than chance.
         """
-        known = [(limit, one.cpu_s / one.part_cpu_s) for limit, one in self._one_thread if one.part_cpu_s]
+        known = [
+            (limit, one.cpu_s / one.part_cpu_s)
+            for limit, one in self._one_thread
+            if one.part_cpu_s and limit >= (self.within_quota.cpus or 0.0)
+        ]
         return self._between(known, cpus) if known else None
 
     @staticmethod
@@ -110,7 +115,7 @@ class Calibration:
         """Whether all was measured that is measured today: earlier versions timed one quota, or parts only there."""
         timings = [one for _, one in self._one_thread]
         return len(timings) >= WITH_ONE_THREAD and (
-            reference.parts is not None or all(one.part_cpu_s for one in timings)
+            reference.parts is not None or all(one.part_cpu_s for one in timings[1:])
         )
 
     @property

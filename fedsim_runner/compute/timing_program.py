@@ -1,9 +1,8 @@
 """The program that times a reference in a container; the reference's own program comes before it.
 
-Arguments: seconds of measuring, threads, the least number of steps, seconds of timing parts before and again after them
-(0: none). It says that it is ready once a step was done, and begins at SIGUSR1: the container is given its limit in
-between. It prints one JSON line: ``steps``, of each wall-clock and processor seconds, and ``part``, the processor
-seconds of one.
+Arguments: seconds of measuring, threads, seconds of timing parts before each step and after the last (0: none). It says
+that it is ready once a step was done, and begins at SIGUSR1: the container is given its limit in between. It prints one
+JSON line: ``steps``, of each wall-clock and processor seconds, and ``part``, the processor seconds of one.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from itertools import pairwise
 
 READY = "ready"
 # A container whose control node was lost ends by itself.
@@ -26,7 +24,7 @@ SPIN_S = 0.25
 
 def time_steps() -> None:
     """Time steps as the arguments say."""
-    seconds, threads, least, of_parts = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+    seconds, threads, of_parts = float(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     signal.alarm(GIVE_UP_S)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     step = make_step(threads)  # type: ignore[name-defined]  # noqa: F821 - of the program that comes before this one
@@ -38,22 +36,23 @@ def time_steps() -> None:
     print(READY, flush=True)
     signal.sigwait({signal.SIGUSR1})
     spin(SPIN_S)
-    before = time_parts(part, of_parts)
-    # Each step ends where the next begins: a process that has used up its quota is held when it leaves the kernel, and
-    # reading its processor time is a call of the kernel. Between two steps that wait would belong to none.
-    times = [(time.monotonic(), time.process_time())]
-    end, last_s = times[0][0] + seconds, 0.0
+    end = time.monotonic() + seconds
+    steps: list[tuple[float, float]] = []
+    # The processor's speed changes from second to second: parts are timed between steps, so that both have the same.
+    parts_s, parts = time_parts(part, of_parts)
+    # Without parts each step ends where the next begins: a process that has used up its quota is held when it leaves
+    # the kernel, and reading its processor time is a call of the kernel. Between two steps that wait would belong to
+    # none.
+    began = time.monotonic(), time.process_time()
     # Another one is begun only if most of it fits: all containers that are timed together then end at about one time.
-    while len(times) <= least or times[-1][0] + last_s / 2 < end:
+    while not steps or began[0] + steps[-1][0] / 2 < end:
         step()
-        times.append((time.monotonic(), time.process_time()))
-        last_s = times[-1][0] - times[-2][0]
-    after = time_parts(part, of_parts)  # the processor's speed changes: a step is compared with parts on both sides
-    steps = [
-        (end_s - begin_s, end_cpu_s - begin_cpu_s) for (begin_s, begin_cpu_s), (end_s, end_cpu_s) in pairwise(times)
-    ]
-    part_s = None if part is None else (before[0] + after[0]) / (before[1] + after[1])
-    print(json.dumps({"steps": steps, "part": part_s}), flush=True)
+        ended = time.monotonic(), time.process_time()
+        steps.append((ended[0] - began[0], ended[1] - began[1]))
+        more_s, more = time_parts(part, of_parts)
+        parts_s, parts = parts_s + more_s, parts + more
+        began = ended if part is None else (time.monotonic(), time.process_time())
+    print(json.dumps({"steps": steps, "part": parts_s / parts if parts else None}), flush=True)
 
 
 def spin(seconds: float) -> None:

@@ -24,7 +24,6 @@ from ..contract.link import Links
 from ..contract.link_variation import Variation
 from ..contract.paths import DEVICE_INPUTS, INITIAL_MODEL
 from ..contract.peer_ranges import Peers
-from ..contract.reference_windows import whole_s
 from ..lab.host import LabHost
 from ..plan.emulation import arch_of, slowdown
 from ..plan.model import PlacedDevice, Plan
@@ -229,15 +228,14 @@ def _timing_s(plan: Plan) -> float:
     """How long before the gate opens devices begin to time their reference steps; 0: none does."""
     hosts = {host.name: host for host in plan.lab_hosts}
     timings = (time_step(item, hosts[item.lab_host], plan.cpu_factor, plan.time_scale) for item in plan.placed)
-    longest_s = max((timing.seconds for timing in timings), default=0.0)
-    return round(whole_s(longest_s), 1) if longest_s else 0.0
+    return round(max((timing.whole_s for timing in timings), default=0.0), 1)
 
 
 def _reference_time(plan: Plan, host: LabHost, item: PlacedDevice) -> ReferenceTime | None:
     if item.speed is None:
         return None
     timing = time_step(item, host, plan.cpu_factor, plan.time_scale)
-    return ReferenceTime(item.speed.reference, round(item.speed.seconds, 6), timing.parts)
+    return ReferenceTime(item.speed.reference, round(item.speed.seconds, 6), timing.parts, timing.corrects)
 
 
 def _build_device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:

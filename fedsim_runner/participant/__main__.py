@@ -123,18 +123,15 @@ def _prepare_timing(settings: LaunchSettings, reporter: Reporter) -> Callable[[f
     if timer is None:
         return None
 
-    def time_twice(open_at: float) -> None:
-        timing = timer(first_until(time.time(), open_at))
-        if timing is None:
-            return
-        ENDING.reference_timed(timing.step_s, timing.timed_s)
-        with _writing():
-            reporter.report(ReferenceTimed(timing.cpu_s))
-        time.sleep(PAUSE_S)
+    def time_it(open_at: float) -> None:
+        if settings.corrects_limit and (timing := timer(first_until(time.time(), open_at))) is not None:
+            with _writing():
+                reporter.report(ReferenceTimed(timing.cpu_s))
+            time.sleep(PAUSE_S)
         if (timing := timer(open_at)) is not None:
             ENDING.reference_timed(timing.step_s, timing.timed_s)
 
-    return time_twice
+    return time_it
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..catalog.engines import engine_facts
 from ..compute.references import REFERENCES
 from ..contract.cpu_limit import limit_to
+from ..contract.reference_windows import whole_s
 from ..contract.time_scale import TimeScale
 from ..lab.host import LabHost
 from .model import PlacedDevice
@@ -28,12 +29,19 @@ class StepTiming:
     """To how many parts a device's reference step is equal.
 
     ``parts``: None: it times none, because of ``why_not``; empty: it has no reference step, or its lab host was
-    calibrated without parts, of which another note says so. ``seconds``: for how long it times them, by the clock.
+    calibrated without parts, of which another note says so. ``seconds``: for how long it times them, by the clock;
+    ``corrects``: whether it does so twice, as its limit is corrected by that.
     """
 
     parts: float | None
     why_not: str = ""
     seconds: float = 0.0
+    corrects: bool = False
+
+    @property
+    def whole_s(self) -> float:
+        """How long before the gate opens it begins."""
+        return whole_s(self.seconds) if self.corrects else self.seconds
 
 
 def time_step(item: PlacedDevice, host: LabHost, cpu_factor: float, scale: TimeScale) -> StepTiming:
@@ -62,7 +70,9 @@ def time_step(item: PlacedDevice, host: LabHost, cpu_factor: float, scale: TimeS
     seconds = min(max(LEAST_S, round(PERIODS * period_s, 1)), LONGEST_S)
     if item.speed.seconds / cpu_factor / parts * LEAST_PARTS > seconds:
         return StepTiming(None, f"takes too long: not {LEAST_PARTS} parts of it fit into {seconds:g} s")
-    return StepTiming(round(parts, 4), seconds=seconds)
+    # A step of one thread that consists of its parts: the time of other work does not say enough of it.
+    corrects = reference.parts is not None and item.threads == 1
+    return StepTiming(round(parts, 4), seconds=seconds, corrects=corrects)
 
 
 def describe_untimed(

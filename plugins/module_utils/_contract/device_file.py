@@ -121,11 +121,13 @@ class ReferenceTime:
     """What one step of a reference takes on a device, in seconds; before a factor that slows all devices down.
 
     ``parts``: to how many parts it is equal that the participant times before the gate opens; None: it times none.
+    ``corrects``: whether the device's limit is corrected by that.
     """
 
     reference: str
     seconds: float
     parts: float | None = field(default=None, metadata=OMIT_DEFAULT)
+    corrects: bool = field(default=False, metadata=OMIT_DEFAULT)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,7 @@ class LaunchSettings:
         parted_s: for so long events may keep a peer out of reach, and nobody is informed; 0: they never do.
         reference: the step of which it times parts before the gate opens; None: it times none.
         reference_parts: to how many of them a step is equal.
+        corrects_limit: whether it times them twice, as its limit is corrected by the first timing.
         time_factor: device seconds in a wall second; the other times here are wall time.
     """
 
@@ -52,6 +53,7 @@ class LaunchSettings:
     parted_s: float = 0.0
     reference: str | None = None
     reference_parts: float = 1.0
+    corrects_limit: bool = False
     time_factor: float = 1.0
 
     @property
@@ -87,6 +89,7 @@ class LaunchSettings:
             parted_s=course.silence_timeout_s if is_parted else 0.0,
             reference=None if compute is None or compute.parts is None else compute.reference,
             reference_parts=1.0 if compute is None or compute.parts is None else compute.parts,
+            corrects_limit=compute is not None and compute.corrects,
             time_factor=time_factor,
         )
 

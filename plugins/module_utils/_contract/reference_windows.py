@@ -3,6 +3,9 @@
 What a step takes within a quota differs between equal containers, and changes with the processor's speed from the time
 of the calibration on. The first timing says by how much, the agent gives the device a quota in which its step takes
 what it should, and the second timing shows what came of it.
+
+Only where a step consists of the parts that are timed: where its parts are other work, as much processor time of theirs
+stands for a step only to within a tenth, when devices slow one another down. Such a device times them once.
 """
 
 from __future__ import annotations

@@ -53,8 +53,13 @@ def limits(monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel) -> Limits:
 def agent(state: StateFolder, engine: FakeEngine, device_file: dict[str, Any], limits: Limits) -> Agent:
     for device in device_file["devices"]:
         if device["name"] == TIMED:
-            device |= {"cpus": CPUS, "threads": 1}
-            device["compute"] = {"reference": "numpy-mlp", "seconds": SECONDS * device_file["cpu_factor"], "parts": 100}
+            device["cpus"] = CPUS
+            device["compute"] = {
+                "reference": "numpy-mlp",
+                "seconds": SECONDS * device_file["cpu_factor"],
+                "parts": 100,
+                "corrects": True,
+            }
     state.device_file.write_text(json.dumps(device_file | {"timing_s": whole_s(0.5)}))
     started = begin(state, engine)
     commands.answer(started, "links-apply", {})

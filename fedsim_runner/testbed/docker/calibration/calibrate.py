@@ -26,11 +26,10 @@ from ..remote.probe import probe_lab_hosts
 from .timed_container import TimingError, remove_left_over, time_steps
 
 # In a quota a step takes several times as long, on the slowest devices some ten seconds.
-SECONDS_FREE = 1.5
+SECONDS_FREE = 2.0
 SECONDS_WITHIN_QUOTA = 11.0
-# Before the steps and after them.
-SECONDS_OF_PARTS_FREE = 0.5
-SECONDS_OF_PARTS = 1.5
+# Before each step and after the last.
+SECONDS_OF_PARTS = 0.3
 AT_ONCE = 32
 ENGINE_TIMEOUT_S = 120
 
@@ -117,16 +116,19 @@ def _image_of(engine: str, images: Mapping[str, Any]) -> str:
 
 def _measure(client: Any, host: LabHost, image: str, reference: Reference, stop: Event) -> Calibration:
     timed = partial(time_steps, client, image, reference, stop=stop)
-    has_parts = reference.parts is None
-    of_parts, of_free_parts = (SECONDS_OF_PARTS, SECONDS_OF_PARTS_FREE) if has_parts else (0.0, 0.0)
-    within = partial(timed, 1, seconds=SECONDS_WITHIN_QUOTA, part_seconds=of_parts)
+    of_parts = 0.0 if reference.parts is not None else SECONDS_OF_PARTS
     free = [
-        timed(threads, None, SECONDS_FREE, part_seconds=of_free_parts if threads == 1 else 0.0)
+        timed(threads, None, SECONDS_FREE, part_seconds=of_parts if threads == 1 else 0.0)
         for threads in threads_to_try(int(host.cpus))
     ]
-    quotas = (QUOTA_CPUS, small_quota(free[0].cpu_s, reference))
-    # Both at once, as devices are, and for as long: the processor's speed changes by some percent within seconds.
+    small = small_quota(free[0].cpu_s, reference)
+    # Both at once, as devices are, and for as long: the processor's speed changes by some percent within seconds. In
+    # the smaller one a step is too long for parts on both sides of it to have the same speed.
     with ThreadPoolExecutor(2) as pool:
-        timings = [*pool.map(within, quotas), *free]
+        within = [
+            pool.submit(timed, 1, cpus, SECONDS_WITHIN_QUOTA, part_seconds=seconds)
+            for cpus, seconds in ((QUOTA_CPUS, of_parts), (small, 0.0))
+        ]
+        timings = [*(one.result() for one in within), *free]
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return Calibration(host.processor, reference.name, image, now, tuple(timings))

@@ -23,7 +23,6 @@ from fedsim_runner.contract.errors import Exit, FedsimError
 from fedsim_runner.contract.names import LABEL_CALIBRATION
 
 READY_WITHIN_S = 60.0
-LEAST_STEPS = 1
 POLL_S = 0.1
 POLL_WHILE_TIMING_S = 0.25
 SHOWN = 300
@@ -49,23 +48,20 @@ def time_steps(
     threads: int,
     cpus: float | None,
     seconds: float,
-    parent: str | None = None,
-    least_steps: int = LEAST_STEPS,
     part_seconds: float = 0.0,
     stop: Event | None = None,
 ) -> Timing:
     """Time steps for so many seconds, with so many threads, within a quota or without.
 
-    ``parent``: below that cgroup; ``least_steps``: so many, however long they take; ``part_seconds``: for so long parts
-    are timed before them, and after them; ``stop``: ends it early.
+    ``part_seconds``: for so long parts are timed before each step, and after the last; ``stop``: ends it early.
 
     Raises:
         TimingError: the container fails.
     """
     program = f"{step_program(reference)}\n{_program()}"
-    command = ["python3", "-c", program, str(seconds), str(threads), str(least_steps), str(part_seconds)]
+    command = ["python3", "-c", program, str(seconds), str(threads), str(part_seconds)]
     try:
-        with _running(client, image, command, threads, parent) as container:
+        with _running(client, image, command, threads) as container:
             stop = stop or Event()
             _wait_until_ready(container, stop)
             if cpus is not None:
@@ -87,14 +83,13 @@ _FUTURE = "from __future__ import annotations\n"
 
 
 @contextmanager
-def _running(client: Any, image: str, command: Sequence[str], threads: int, parent: str | None) -> Iterator[Any]:
+def _running(client: Any, image: str, command: Sequence[str], threads: int) -> Iterator[Any]:
     container = client.containers.run(
         image,
         list(command),
         environment=thread_variables(threads),
         network_mode="none",
         cap_drop=["ALL"],
-        cgroup_parent=parent,
         labels={LABEL_CALIBRATION: "1"},
         detach=True,
     )
