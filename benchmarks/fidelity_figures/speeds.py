@@ -25,7 +25,7 @@ from fedsim_runner.contract.compute_threads import thread_variables
 from fedsim_runner.contract.cpu_limit import limit_to
 from fedsim_runner.contract.host_capacity import measure_this_machine
 from fedsim_runner.contract.names import LABEL_CALIBRATION
-from fedsim_runner.contract.reference_windows import corrected_cpus
+from fedsim_runner.contract.reference_windows import StepTime, corrected_cpus
 from fedsim_runner.plan.timed_steps import LEAST_S
 
 from . import timed_device
@@ -94,10 +94,9 @@ def measure(engine: str, types: Sequence[str], devices: int) -> list[Measured]:
     with preferred(client.info()) as parent, _running(client, reference, calibration, asked, devices, parent) as made:
         _lines(made, 1)
         _limit(made, [one.share.cpus for one in made])
-        cpu_s = [float(lines[1]) for lines in _lines(made, 2)]
+        times = [StepTime(*json.loads(lines[1])) for lines in _lines(made, 2)]
         corrected = [
-            corrected_cpus(one.share.cpus, one.asked_s * one.share.cpus, took) if reference.parts else one.share.cpus
-            for one, took in zip(made, cpu_s, strict=True)
+            _correct(one, took) if reference.parts else one.share.cpus for one, took in zip(made, times, strict=True)
         ]
         _limit(made, corrected)
         steps = [json.loads(lines[2]) for lines in _lines(made, 3)]
@@ -113,6 +112,11 @@ def measure(engine: str, types: Sequence[str], devices: int) -> list[Measured]:
         )
         for name in asked
     ]
+
+
+def _correct(device: _Device, took: StepTime) -> float:
+    cpus = device.share.cpus
+    return corrected_cpus(cpus, StepTime(device.asked_s, device.asked_s * cpus), took)
 
 
 def _asked(name: str, reference: Reference) -> float:

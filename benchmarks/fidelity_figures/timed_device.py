@@ -2,8 +2,8 @@
 gate opens, and then whole steps.
 
 Arguments: reference, parts of a step, seconds for the first and for the second, the least number of steps. It prints
-``READY``, at SIGUSR1 times parts and prints what a step takes of the processor in seconds, at another one times steps
-and prints, as a JSON list, what each took by the clock.
+``READY``, at SIGUSR1 times parts and prints what a step takes by the clock and of the processor in seconds, at another
+one times steps and prints, as a JSON list, what each took by the clock.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def time_device() -> None:
     _say(READY)
     timing = time_parts(time.time() + parts_s)
     assert timing is not None
-    _say(timing.cpu_s)
+    _say(json.dumps([timing.step_s, timing.cpu_s]))
     times = [time.monotonic()]
     # Another one is begun only if most of it fits: all devices that are timed together then end at about one time.
     while len(times) <= least or times[-1] + (times[-1] - times[-2]) / 2 < times[0] + steps_s:

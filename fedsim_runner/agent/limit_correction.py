@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ..contract.cpu_limit import limit_to
 from ..contract.events import AgentCannotWrite, Event, LimitCorrected
-from ..contract.reference_windows import PAUSE_S, corrected_cpus, whole_s
+from ..contract.reference_windows import PAUSE_S, StepTime, corrected_cpus, whole_s
 from .containers import Containers
 from .course.watch import Watch
 from .current import Current
@@ -50,7 +50,7 @@ class LimitCorrection:
     def is_awaited(self) -> bool:
         """Whether devices are about to report what they have timed, between the two timings."""
         settings, open_at = self._current.settings, self._gatekeeper.open_at
-        if open_at is None or not settings.step_cpu_s.keys() - self._done:
+        if open_at is None or not settings.step_times.keys() - self._done:
             return False
         # The first timing of one that has seen at once that the gate will open ends a pause and a second timing before
         # it does. A pause before that is early enough for others, which time as long as they have.
@@ -61,24 +61,24 @@ class LimitCorrection:
     def step(self) -> None:
         """Correct the limits of those that have reported; call it several times a second while this is awaited."""
         if self.is_awaited:
-            self._watch.read(self._current.settings.step_cpu_s.keys() - self._done)
+            self._watch.read(self._current.settings.step_times.keys() - self._done)
         if self._gatekeeper.open_at is None or self._watch.supervisor is None:
             return
-        timed = self._watch.supervisor.step_cpu_s
-        for name in timed.keys() & self._current.settings.step_cpu_s.keys() - self._done:
+        timed = self._watch.supervisor.step_times
+        for name in timed.keys() & self._current.settings.step_times.keys() - self._done:
             self._correct(name, timed[name])
 
     def on_started(self, name: str) -> None:
         """A container of the device has started, with the limit that the Engine knows."""
         self._done.discard(name)
 
-    def _correct(self, name: str, step_cpu_s: float) -> None:
+    def _correct(self, name: str, took: StepTime) -> None:
         settings, container = self._current.settings, self._containers.by_device.get(name)
         if container is None or not container.pid:
             return
         self._done.add(name)
         before = settings.cpus[name]
-        cpus = corrected_cpus(before, settings.step_cpu_s[name], step_cpu_s)
+        cpus = corrected_cpus(before, settings.step_times[name], took)
         if cpus == before:
             return
         limit = limit_to(cpus, settings.time_scale.factor, name)

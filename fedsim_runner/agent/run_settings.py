@@ -12,6 +12,7 @@ from ..contract.device_file import DeviceFileError, Lab, Role, Verify
 from ..contract.link import Link, Links
 from ..contract.link_variation import WAYS, Track, Variation, links_of, varying_values
 from ..contract.queue_size import UNLIMITED_BPS
+from ..contract.reference_windows import StepTime
 from ..contract.routes import routes_to_server
 from ..contract.slow_links import answer_s, slowest
 from ..contract.time_scale import REAL_TIME, TimeScale
@@ -30,8 +31,8 @@ class RunSettings:
     ``members``: None: the run has one lab host.
     ``lab``: the lab hosts whose agents talk to each other; None: the run has one. ``elsewhere``: the devices on other
     lab hosts, and which those are. ``everyone``: the roles of all participants of the run, the server first.
-    ``timing_s``: so long before the gate opens, devices time their reference steps. ``step_cpu_s``: the processor time
-    that a step has in the time that it should take, of the devices whose limits are corrected by that.
+    ``timing_s``: so long before the gate opens, devices time their reference steps. ``step_times``: what a step should
+    take on the devices whose limits are corrected by that.
     ``answers_s``: by client, seconds after which it or the server answers at the latest, with links as the gate opens.
     ``busy_waiters``: the devices that use the processor while they wait.
     ``answer_s``: seconds after which the slowest client, or the server to it, answers at the latest, as links allow.
@@ -64,7 +65,7 @@ class RunSettings:
     everyone: Mapping[str, Role] = field(default_factory=dict)
     time_scale: TimeScale = REAL_TIME
     timing_s: float = 0.0
-    step_cpu_s: Mapping[str, float] = field(default_factory=dict)
+    step_times: Mapping[str, StepTime] = field(default_factory=dict)
     answers_s: Mapping[str, int] = field(default_factory=dict)
     busy_waiters: frozenset[str] = frozenset()
 
@@ -147,10 +148,11 @@ def read_run_settings(path: Path) -> RunSettings:
         everyone={server: "server", **dict.fromkeys(found.clients, "client")},
         time_scale=found.time_scale,
         timing_s=found.timing_s,
-        step_cpu_s={
-            device.name: device.cpus * device.compute.seconds / found.cpu_factor
+        step_times={
+            device.name: StepTime(seconds, device.cpus * seconds)
             for device in found.devices
             if device.cpus is not None and device.compute is not None and device.compute.corrects
+            for seconds in [device.compute.seconds / found.cpu_factor]
         },
         answers_s={name: answer_s(route, found.time_scale) for name, route in routes_now.items()},
         busy_waiters=frozenset(

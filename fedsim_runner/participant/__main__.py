@@ -126,7 +126,7 @@ def _prepare_timing(settings: LaunchSettings, reporter: Reporter) -> Callable[[f
     def time_it(open_at: float) -> None:
         if settings.corrects_limit and (timing := timer(first_until(time.time(), open_at))) is not None:
             with _writing():
-                reporter.report(ReferenceTimed(timing.cpu_s))
+                reporter.report(ReferenceTimed(timing.step_s, timing.cpu_s))
             time.sleep(PAUSE_S)
         if (timing := timer(open_at)) is not None:
             ENDING.reference_timed(timing.step_s, timing.timed_s)

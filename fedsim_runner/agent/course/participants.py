@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
+from fedsim_runner.contract.reference_windows import StepTime
+
 Role = Literal["server", "client"]
 DeviceState = Literal[
     "starting", "loading", "ready", "joined", "training", "evaluating", "finished", "exited", "failed", "lost"
@@ -23,7 +25,7 @@ class Participant:
     client_id: int | None = None
     trained: int = -1  # the last round it reported training of, from 0
     tested: int = -1  # ... and evaluation of
-    step_cpu_s: float | None = None  # of its reference, timed before the gate opened
+    step_time: StepTime | None = None  # of its reference, timed before the gate opened
     done: bool = False
     exit_code: int | None = None
     oom_killed: bool = False

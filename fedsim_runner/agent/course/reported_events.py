@@ -13,6 +13,7 @@ from fedsim_runner.contract import events as journal
 from fedsim_runner.contract import participant_events as reported
 from fedsim_runner.contract.events import Event
 from fedsim_runner.contract.log_text import without_numbers
+from fedsim_runner.contract.reference_windows import StepTime
 
 from .blame import Blame
 from .client_ids import ClientIds
@@ -52,8 +53,8 @@ class ReportedEvents:
             case reported.Ready() if participant.state in ("starting", "loading"):
                 participant.state = "ready"
                 return [journal.DeviceReady(device)]
-            case reported.ReferenceTimed(cpu_seconds=seconds) if participant.step_cpu_s is None and seconds > 0:
-                participant.step_cpu_s = seconds
+            case reported.ReferenceTimed(seconds, cpu_s) if participant.step_time is None and min(seconds, cpu_s) > 0:
+                participant.step_time = StepTime(seconds, cpu_s)
             case reported.Admitted(client_id=number, host=host) if of_server:
                 return self._ids.admit(host, number)
             case reported.Joined(client_id=number) if not of_server:

@@ -21,6 +21,7 @@ from fedsim_runner.contract import participant_events as reported
 from fedsim_runner.contract.course_state import Outcome
 from fedsim_runner.contract.events import Event
 from fedsim_runner.contract.log_text import clean, shown
+from fedsim_runner.contract.reference_windows import StepTime
 
 from .activities import Activities
 from .blame import Blame
@@ -120,10 +121,10 @@ class Supervisor:
         return {name: participant.state for name, participant in self._participants.items()}
 
     @property
-    def step_cpu_s(self) -> dict[str, float]:
-        """The processor time of a reference step of those that have timed theirs, in seconds."""
-        known = ((name, participant.step_cpu_s) for name, participant in self._participants.items())
-        return {name: seconds for name, seconds in known if seconds is not None}
+    def step_times(self) -> dict[str, StepTime]:
+        """What a reference step took on those that have timed theirs."""
+        known = ((name, participant.step_time) for name, participant in self._participants.items())
+        return {name: time for name, time in known if time is not None}
 
     def live_state(self, device: str) -> str:
         """What the participant does now; see :func:`~.live_state.live_state`."""

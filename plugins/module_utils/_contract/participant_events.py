@@ -47,9 +47,12 @@ class Ready(ParticipantEvent):
 
 @dataclass(frozen=True)
 class ReferenceTimed(ParticipantEvent):
-    """The processor time of a step of its reference, timed within its limit before the gate opens, by the launcher."""
+    """What a step of its reference took within its limit before the gate opens, by the clock and of the processor; the
+    launcher reports it.
+    """
 
     name = "reference_timed"
+    seconds: float
     cpu_seconds: float
 
 

@@ -10,6 +10,7 @@ stands for a step only to within a tenth, when devices slow one another down. Su
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 #: Devices pause for so long, in which agents read what they have timed and write other limits.
@@ -32,16 +33,29 @@ def first_until(since: float, open_at: float) -> float:
     return since + max(0.0, open_at - since - PAUSE_S) / 2
 
 
-def corrected_cpus(cpus: float, asked_cpu_s: float, cpu_s: float) -> float:
+@dataclass(frozen=True)
+class StepTime:
+    """What a reference step took, or should take, by the clock and of the processor, in seconds."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+def corrected_cpus(cpus: float, asked: StepTime, took: StepTime) -> float:
     """Return the limit within which a step of one thread takes as long as it should.
 
-    Processor time is compared, as the limit is one of it: a step that waited because others had the processor would
-    take no less of it with another limit.
+    It follows from the time of the two that is nearer to what it should be, and stays as it is if one is shorter and
+    the other longer. A step that waited because others had the processor takes no more processor time, and would not
+    end sooner within another limit. Within a very small limit parts take more processor time, and yet end in time, as
+    the kernel notices late that a quota is used up.
 
     Args:
         cpus: the limit in force, in cores.
-        asked_cpu_s: the processor time that the step has within this limit in the time that it should take.
-        cpu_s: the processor time that it took.
+        asked: what the step should take.
+        took: what it took.
     """
-    factor = min(max(cpu_s / asked_cpu_s, 1 / MOST), MOST)
+    off = (took.seconds / asked.seconds - 1, took.cpu_seconds / asked.cpu_seconds - 1)
+    if off[0] * off[1] <= 0:
+        return cpus
+    factor = min(max(1 + min(off, key=abs), 1 / MOST), MOST)
     return cpus if abs(factor - 1) < LEAST else round(min(cpus * factor, max(cpus, 1.0)), 5)

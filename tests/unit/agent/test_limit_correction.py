@@ -67,8 +67,9 @@ def agent(state: StateFolder, engine: FakeEngine, device_file: dict[str, Any], l
 
 
 def report(state: StateFolder, cpu_s: float, name: str = TIMED) -> None:
+    """This device has timed its step, and was not held up."""
     with (state.outputs(name) / EVENTS).open("a") as stream:
-        stream.write(to_line(ReferenceTimed(cpu_s), time.time()))
+        stream.write(to_line(ReferenceTimed(cpu_s / CPUS, cpu_s), time.time()))
 
 
 def corrections(state: StateFolder) -> list[dict[str, Any]]:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from fedsim_runner.contract.reference_windows import LEAST, MOST, PAUSE_S, corrected_cpus, first_until, whole_s
+from fedsim_runner.contract.reference_windows import (
+    LEAST,
+    MOST,
+    PAUSE_S,
+    StepTime,
+    corrected_cpus,
+    first_until,
+    whole_s,
+)
 
 
 @pytest.mark.parametrize("window_s", [2.5, 8.0])
@@ -20,21 +28,38 @@ def test_who_comes_when_the_gate_is_about_to_open_or_open_has_no_time() -> None:
     assert first_until(1_000.0, 900.0) == 1_000.0
 
 
+ASKED = StepTime(0.5, 0.1)
+
+
 @pytest.mark.parametrize(
-    ("cpu_s", "cpus"),
+    ("share", "cpus"),
     [
-        (0.11, 0.22),
-        (0.095, 0.19),
-        (0.1 * (1 + 0.9 * LEAST), 0.2),  # as good as asked for
-        (0.5, round(0.2 * MOST, 5)),
-        (0.001, round(0.2 / MOST, 5)),
+        (1.1, 0.22),
+        (0.95, 0.19),
+        (1 + 0.9 * LEAST, 0.2),  # as good as asked for
+        (5.0, round(0.2 * MOST, 5)),
+        (0.01, round(0.2 / MOST, 5)),
     ],
 )
-def test_a_limit_changes_as_the_processor_time_of_a_step(cpu_s: float, cpus: float) -> None:
-    assert corrected_cpus(0.2, 0.1, cpu_s) == pytest.approx(cpus)
+def test_a_limit_changes_as_the_time_of_a_step(share: float, cpus: float) -> None:
+    assert corrected_cpus(0.2, ASKED, StepTime(0.5 * share, 0.1 * share)) == pytest.approx(cpus)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cpu_seconds", "cpus"),
+    [
+        (0.9, 0.1, 0.2),  # others had the processor
+        (0.9, 0.105, 0.21),
+        (0.45, 0.125, 0.2),  # a very small limit
+        (0.45, 0.05, 0.18),
+    ],
+)
+def test_the_time_that_is_nearer_to_what_it_should_be_counts(seconds: float, cpu_seconds: float, cpus: float) -> None:
+    assert corrected_cpus(0.2, ASKED, StepTime(seconds, cpu_seconds)) == pytest.approx(cpus)
 
 
 def test_a_thread_gets_no_more_than_a_core() -> None:
-    assert corrected_cpus(0.95, 0.1, 0.12) == 1.0
-    assert corrected_cpus(1.0, 0.1, 0.12) == 1.0
-    assert corrected_cpus(1.0, 0.1, 0.09) == pytest.approx(0.9)
+    slow = StepTime(0.6, 0.12)
+    assert corrected_cpus(0.95, ASKED, slow) == 1.0
+    assert corrected_cpus(1.0, ASKED, slow) == 1.0
+    assert corrected_cpus(1.0, ASKED, StepTime(0.45, 0.09)) == pytest.approx(0.9)
