@@ -22,6 +22,7 @@ from rich.console import Console
 
 from fedsim_runner.contract.compute_threads import thread_variables, threads_for
 from fedsim_runner.contract.cpu_limit import limit_to
+from fedsim_runner.contract.names import LABEL_CALIBRATION
 from fedsim_runner.testbed.docker.lab_playbooks import build_images
 
 from .tables import Limit, print_limits, print_table
@@ -31,7 +32,6 @@ CPUS = (0.25, 0.5, 0.75, 1.0, 1.2, 1.5, 1.75, 2.0)
 PASSES = 3  # up, and down again
 WINDOW_S = 0.5
 LIMIT_S = 120.0
-LABEL = "org.fedsim.benchmark"
 #: More cpus may make a step this much slower: what two measurements of the same differ by.
 MOST_SLOWER = 1.05
 #: At 2.0 cpus, of the time at 1.0, for a model that two threads without a limit speed up by as much.
@@ -57,7 +57,7 @@ def run_steps(client: docker.DockerClient, image: str, cpus: float | None, threa
         ["python3", "-c", PROGRAM, str(WINDOW_S), "bare" if cpus is None else "device"],
         environment=thread_variables(threads),
         network_mode="none",
-        labels={LABEL: "threads"},
+        labels={LABEL_CALIBRATION: "1"},
         detach=True,
     )
     try:

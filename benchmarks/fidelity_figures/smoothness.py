@@ -20,11 +20,11 @@ import docker
 from rich.console import Console
 
 from fedsim_runner.contract.cpu_limit import CpuLimit, limit_to
+from fedsim_runner.contract.names import LABEL_CALIBRATION
 from fedsim_runner.lab.access import THIS_MACHINE
 from fedsim_runner.lab.usable_hosts import list_lab_hosts
 from fedsim_runner.testbed.docker.lab_playbooks import build_images
 
-LABEL = "org.fedsim.benchmark"
 READY = "ready"
 READY_WITHIN_S = 60.0
 # The first steps have what was left of the first period.
@@ -123,13 +123,10 @@ def _containers(
 ) -> Iterator[list[Any]]:
     made: list[Any] = []
     try:
+        settings = {"network_mode": "none", "labels": {LABEL_CALIBRATION: "1"}, "cgroup_parent": parent}
         for _ in range(devices):
             command = ["python3", "-c", PROGRAM, str(step_s), str(steps)]
-            made.append(
-                client.containers.run(
-                    image, command, network_mode="none", labels={LABEL: "fidelity"}, detach=True, cgroup_parent=parent
-                )
-            )
+            made.append(client.containers.run(image, command, detach=True, **settings))
         for container in made:
             _wait_for_ready(container)
         yield made

@@ -22,6 +22,7 @@ class Layers:
         self.engine, self.base, self.folder = engine, base, folder
         self.mark = uuid.uuid4().hex[:16]
         self.before = set(self.unnamed())
+        self.containers_before = set(self._containers())
 
     def make(self, name: str, dockerfile: str, parent: str | None = None) -> dict[str, Any]:
         context = self.folder / f"{name}.tar"
@@ -49,7 +50,11 @@ class Layers:
         filters = {"label": "org.fedsim.kind=image", "dangling": True}
         return [str(image.id) for image in self.engine.images.list(filters=filters)]
 
-    def containers(self) -> list[str]:
+    def new_containers(self) -> set[str]:
+        """Containers of builds that were not there before the test: an image's label passes to its containers."""
+        return set(self._containers()) - self.containers_before
+
+    def _containers(self) -> list[str]:
         listed = self.engine.containers.list(all=True, filters={"label": "org.fedsim.kind=image"})
         return [str(item.id) for item in listed]
 
