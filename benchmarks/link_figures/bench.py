@@ -95,8 +95,9 @@ class Bench:
         quiet_s = _QUIET_S + 4 * gap_s + self.link(way).delay_us / 1e6
         # In user space not the kernel's stamp: it is of the moment before a packet waits for the packet process.
         of_kernel = "0" if self.backend == "userspace" else "1"
-        with self._udp(target) as receiver, self._udp(source) as sender:
-            sender.connect((self.lab.addresses[target], PORT))
+        port = PORT + WAYS.index(way)  # the two ways at once, too
+        with self._udp(target, port) as receiver, self._udp(source, port) as sender:
+            sender.connect((self.lab.addresses[target], port))
             receiving = _start(receiver, "receive", count, round(1e3 * quiet_s), of_kernel, stdout=subprocess.PIPE)
             sending = _start(sender, "send", count, size, round(1e9 * gap_s))
             data, _ = receiving.communicate()
@@ -106,7 +107,7 @@ class Bench:
 
     def wait_until_connected(self) -> None:
         """Wait until a packet arrives: the kernel has a bridge's new ports pass packets up to a second later."""
-        with self._udp("server") as receiver, self._udp("device") as sender:
+        with self._udp("server", PORT) as receiver, self._udp("device", PORT) as sender:
             receiver.settimeout(_RETRY_S + (self.links.up.delay_us + self.links.up.jitter_us) / 1e6)
             for _ in range(_RETRIES):
                 sender.sendto(b"first", (self.lab.addresses["server"], PORT))
@@ -136,11 +137,11 @@ class Bench:
                         os.kill(child, signal.SIGKILL)
                         os.waitpid(child, 0)
 
-    def _udp(self, name: str) -> socket.socket:
+    def _udp(self, name: str, port: int) -> socket.socket:
         with netns.inside(self.lab.namespaces[name]):
             channel = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         channel.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, _RECEIVE_BYTES)
-        channel.bind((self.lab.addresses[name], PORT))
+        channel.bind((self.lab.addresses[name], port))
         return channel
 
 
@@ -168,6 +169,11 @@ def bench(profile: str, links: Links, backend: str, seconds: float) -> Iterator[
             yield made
         finally:
             shaper.stop()
+
+
+def in_user_mode() -> bool:
+    """Whether this kernel is a user-mode Linux, whose one processor also is what sends and receives."""
+    return "User Mode Linux" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
 
 
 def _fill(sender: socket.socket) -> None:
