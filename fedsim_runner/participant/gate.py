@@ -33,9 +33,9 @@ def wait_to_load(folder: Path, device: str) -> None:
 
 
 def wait_for_gate(folder: Path, meanwhile: Callable[[float], None] | None = None) -> float:
-    """Block until ``folder/open`` appears, and until the time it names. Returns the unix time of passing.
+    """Block until ``folder/open`` appears, and until the time it names. Returns the unix time at which the gate opened.
 
-    With several lab hosts the gates open at an agreed time. ``meanwhile`` is called with that time once it is known.
+    With several lab hosts the gates open at an agreed time. For a device that is started anew that is long past. ``meanwhile`` is called with that time once it is known.
     """
     path = folder / GATE_OPEN
     while True:
@@ -48,4 +48,4 @@ def wait_for_gate(folder: Path, meanwhile: Callable[[float], None] | None = None
         meanwhile(open_at)
     while open_at is not None and time.time() < open_at:
         time.sleep(min(POLL_S, max(0.0, open_at - time.time())))
-    return time.time()
+    return time.time() if open_at is None else open_at

@@ -125,6 +125,7 @@ class ExitRecord:
     Attributes:
         signal: name of the signal that requested the end.
         error: the reason in one line; None: the course was finished.
+        gate_opened: for the whole course, also where this process was started during it; None: not until its end.
         startup_cpu_seconds: the part of ``cpu_seconds`` that was used before the gate, mostly to load the engine.
         reference_step_seconds: what a step of its reference took within its limit, before the gate; None: not timed.
         reference_timed_seconds: how long it was timed for that.

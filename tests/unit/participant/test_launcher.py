@@ -88,7 +88,14 @@ def test_gate_half_written(tmp_path: Path) -> None:
 def test_waits_for_the_time_the_gate_names(tmp_path: Path) -> None:
     open_at = time.time() + 0.7
     (tmp_path / "open").write_text(json.dumps({"open_at": open_at}), encoding="utf-8")
-    assert open_at <= wait_for_gate(tmp_path) < open_at + 0.3
+    assert wait_for_gate(tmp_path) == open_at <= time.time() < open_at + 0.3
+
+
+def test_a_device_that_starts_anew_counts_from_when_the_gate_opened(tmp_path: Path) -> None:
+    """Its course, and what it needed of power, began then, and not when it passed the gate for the second time."""
+    open_at = time.time() - 100
+    (tmp_path / "open").write_text(json.dumps({"open_at": open_at}), encoding="utf-8")
+    assert wait_for_gate(tmp_path) == open_at
 
 
 def test_a_console_on_a_full_disk_does_not_prevent_the_record(tmp_path: Path) -> None:
