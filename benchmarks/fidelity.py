@@ -82,7 +82,7 @@ def main() -> int:
     speed.add_argument("--devices", type=int, default=3, help="of each type (default: %(default)s)")
     dilate = verbs.add_parser("dilation", help="one experiment in dilated time at two factors")
     dilate.add_argument("--engine", default="light", help="(default: %(default)s)")
-    dilate.add_argument("--factor", type=float, default=0.5, help="the other is half of it (default: %(default)s)")
+    dilate.add_argument("--factor", type=float, default=0.25, help="the other is half of it (default: %(default)s)")
     dilate.add_argument("--rounds", type=int, default=6, help="(default: %(default)s)")
     dilate.add_argument("--steps", type=int, default=600, help="epochs in a round (default: %(default)s)")
     options = parser.parse_args()

@@ -12,6 +12,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ _RECORD = struct.Struct("=Iqq")  # number, nanoseconds when sent, nanoseconds wh
 _RECEIVE_BYTES = 64 << 20
 _QUIET_S = 3.0  # without a packet, beyond the delay, nothing more arrives
 _RETRY_S, _RETRIES = 0.2, 50
+# A process that another thread starts has all sockets for a moment, and no address of theirs can be taken again.
+_starting = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,8 @@ class Bench:
         with netns.inside(self.lab.namespaces[name]):
             channel = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         channel.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, _RECEIVE_BYTES)
-        channel.bind((self.lab.addresses[name], port))
+        with _starting:
+            channel.bind((self.lab.addresses[name], port))
         return channel
 
 
@@ -189,8 +193,9 @@ def _drain(receiver: socket.socket) -> None:
 def _start(channel: socket.socket, *words: object, stdout: int | None = None) -> subprocess.Popen[bytes]:
     """Start the program that sends or receives over this channel."""
     action, *rest = map(str, words)
-    arguments = [str(_program()), action, str(channel.fileno()), *rest]
-    return subprocess.Popen(arguments, pass_fds=[channel.fileno()], stdout=stdout)
+    with _starting:
+        arguments = [str(_program()), action, str(channel.fileno()), *rest]
+        return subprocess.Popen(arguments, pass_fds=[channel.fileno()], stdout=stdout)
 
 
 @functools.cache

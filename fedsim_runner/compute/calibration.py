@@ -14,6 +14,10 @@ from .values import Share
 
 #: Within this quota a step is timed as slow devices have it: what it has in caches is lost while it waits.
 QUOTA_CPUS: Final = 0.25
+#: So many containers are timed within each quota where a lab host has room for them.
+OF_EACH_QUOTA: Final = 3
+#: The share of a lab host's cores that they may have together.
+MOST_OF_CORES: Final = 0.6
 #: A step takes about so many times the processor time of one without a limit, within the quota of the slowest device.
 SLOWED: Final = 1.3
 #: A calibration whose times differed by more than this is named.
@@ -186,6 +190,22 @@ def small_quota(free_s: float, reference: Reference) -> float:
         reference: the step.
     """
     return min(round(SLOWED * free_s / reference.slowest_s, 4), QUOTA_CPUS / 2)
+
+
+def devices_of_each_quota(cores: int, memory_bytes: int, reference: Reference) -> int:
+    """Return how many containers time steps within each of the two quotas, all at once.
+
+    Equal containers differ by some percent, and a lab host in use has several devices: three stand for those, but
+    they take at most :data:`MOST_OF_CORES` and half of the memory.
+
+    Args:
+        cores: the lab host's.
+        memory_bytes: what is free there.
+        reference: the step.
+    """
+    by_cpus = MOST_OF_CORES * cores / (QUOTA_CPUS + QUOTA_CPUS / 2)
+    by_memory = memory_bytes / 2 / (2 * reference.step_bytes)
+    return max(1, min(OF_EACH_QUOTA, int(by_cpus), int(by_memory)))
 
 
 def threads_to_try(cores: int) -> list[int]:

@@ -1,8 +1,9 @@
 """The program that times a reference in a container; the reference's own program comes before it.
 
-Arguments: seconds of measuring, threads, seconds of timing parts before each step and after the last (0: none). It says
-that it is ready once a step was done, and begins at SIGUSR1: the container is given its limit in between. It prints one
-JSON line: ``steps``, of each wall-clock and processor seconds, and ``part``, the processor seconds of one.
+Arguments: threads, then for each phase its seconds of measuring, and the seconds of timing parts before each step and
+after the last (0: none). It says that it is ready once a step was done, and begins each phase at SIGUSR1: the container
+is given its limit in between. Of each phase it prints one JSON line: ``steps``, of each wall-clock and processor
+seconds, and ``part``, the processor seconds of one.
 """
 
 from __future__ import annotations
@@ -22,19 +23,26 @@ WARM_UP = 3
 SPIN_S = 0.25
 
 
-def time_steps() -> None:
+def time_phases() -> None:
     """Time steps as the arguments say."""
-    seconds, threads, of_parts = float(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    threads, times = int(sys.argv[1]), [float(word) for word in sys.argv[2:]]
     signal.alarm(GIVE_UP_S)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     step = make_step(threads)  # type: ignore[name-defined]  # noqa: F821 - of the program that comes before this one
     step()
-    part = make_part() if of_parts else None  # type: ignore[name-defined]  # noqa: F821 - likewise
+    part = make_part() if any(times[1::2]) else None  # type: ignore[name-defined]  # noqa: F821 - likewise
     if part is not None:
         for _ in range(WARM_UP):
             part()
     print(READY, flush=True)
-    signal.sigwait({signal.SIGUSR1})
+    for seconds, of_parts in zip(times[::2], times[1::2], strict=True):
+        signal.sigwait({signal.SIGUSR1})
+        signal.alarm(GIVE_UP_S)
+        print(json.dumps(time_steps(step, part if of_parts else None, seconds, of_parts)), flush=True)
+
+
+def time_steps(step: Callable[[], None], part: Callable[[], None] | None, seconds: float, of_parts: float) -> object:
+    """Return the phase's result."""
     spin(SPIN_S)
     end = time.monotonic() + seconds
     steps: list[tuple[float, float]] = []
@@ -52,7 +60,7 @@ def time_steps() -> None:
         more_s, more = time_parts(part, of_parts)
         parts_s, parts = parts_s + more_s, parts + more
         began = ended if part is None else (time.monotonic(), time.process_time())
-    print(json.dumps({"steps": steps, "part": parts_s / parts if parts else None}), flush=True)
+    return {"steps": steps, "part": parts_s / parts if parts else None}
 
 
 def spin(seconds: float) -> None:
@@ -75,4 +83,4 @@ def time_parts(part: Callable[[], None] | None, seconds: float) -> tuple[float, 
 
 
 if __name__ == "__main__":
-    time_steps()
+    time_phases()

@@ -22,7 +22,6 @@ class DeviceOverhead:
         memory_bytes: resident memory.
         start_cpu_s: CPU seconds to start it.
         start_s: least seconds from one start to the next, however many cores there are.
-        memory_free_bytes: what is free now for new devices; 0: unknown.
         tasks: processes and threads.
     """
 
@@ -77,6 +76,7 @@ class LabHost:
         taken: what other runs hold of it.
         reservations: those of all runs, the planned one's included, when it was probed.
         standing: what the planned run itself has of it already; None: nothing.
+        memory_free_bytes: what is free now for new devices; 0: unknown.
         tasks: processes and threads that its kernel allows; 0: unknown.
         emulates: other architectures whose programs its kernel runs; None: unknown.
         slowdowns: how many times longer devices of those compute, as measured there.

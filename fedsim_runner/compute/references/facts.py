@@ -19,6 +19,7 @@ class Reference:
         slowest_s: what a step takes on the slowest devices of the catalogue that run courses: lab hosts are timed
             within such a quota as well.
         parts: of how many equal parts it consists; None: its part is other work, and each lab host is timed with both.
+        step_bytes: what a container takes of memory that does steps, its engine included.
         part_bytes: what a device needs of memory, besides its engine, to do parts just before the gate opens.
     """
 
@@ -29,4 +30,5 @@ class Reference:
     base_seconds: float
     slowest_s: float
     parts: int | None
+    step_bytes: int
     part_bytes: int

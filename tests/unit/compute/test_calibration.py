@@ -11,6 +11,7 @@ from fedsim_runner.compute.calibration import (
     SLOWED,
     Calibration,
     Timing,
+    devices_of_each_quota,
     small_quota,
     summarise,
     threads_to_try,
@@ -141,3 +142,18 @@ def test_a_figure_is_converted_and_back() -> None:
     seconds = convert(4.76, known, wanted)
     assert seconds == pytest.approx(4.76 * wanted.base_seconds / known.base_seconds)
     assert convert(seconds, wanted, known) == pytest.approx(4.76)
+
+
+@pytest.mark.parametrize(
+    ("cores", "gib", "reference", "of_each"),
+    [
+        (2, 24, "mobilenetv3-small", 3),
+        (64, 512, "numpy-mlp", 3),
+        (1, 24, "numpy-mlp", 1),
+        (2, 4, "mobilenetv3-small", 1),
+    ],
+)
+def test_so_many_containers_are_timed_as_the_lab_host_has_room_for(
+    cores: int, gib: int, reference: str, of_each: int
+) -> None:
+    assert devices_of_each_quota(cores, gib << 30, REFERENCES[reference]) == of_each

@@ -12,5 +12,6 @@ FACTS = Reference(
     base_seconds=0.29,
     slowest_s=10.4,
     parts=None,
+    step_bytes=640 << 20,
     part_bytes=16 << 20,
 )

@@ -12,5 +12,6 @@ FACTS = Reference(
     base_seconds=0.035,
     slowest_s=1.26,
     parts=100,
+    step_bytes=32 << 20,
     part_bytes=3 << 20,
 )

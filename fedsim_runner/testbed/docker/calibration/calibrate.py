@@ -7,13 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from statistics import fmean
 from threading import Event
 from typing import Any
 
 from rich.console import Console
 
 from fedsim_runner.compute import store
-from fedsim_runner.compute.calibration import QUOTA_CPUS, Calibration, small_quota, threads_to_try
+from fedsim_runner.compute.calibration import (
+    QUOTA_CPUS,
+    Calibration,
+    Timing,
+    devices_of_each_quota,
+    small_quota,
+    summarise,
+    threads_to_try,
+)
 from fedsim_runner.compute.references import reference_of_engine
 from fedsim_runner.compute.references.facts import Reference
 from fedsim_runner.lab.access import LabAccess
@@ -23,7 +32,7 @@ from ...values import UnreachableError
 from ..docker_engine import lab_engine
 from ..lab_playbooks import Images, build_images
 from ..remote.probe import probe_lab_hosts
-from .timed_container import TimingError, remove_left_over, time_steps
+from .timed_container import Phase, TimedContainer, TimedSteps, TimingError, remove_left_over, timed_containers
 
 # In a quota a step takes several times as long, on the slowest devices some ten seconds.
 SECONDS_FREE = 2.0
@@ -115,20 +124,30 @@ def _image_of(engine: str, images: Mapping[str, Any]) -> str:
 
 
 def _measure(client: Any, host: LabHost, image: str, reference: Reference, stop: Event) -> Calibration:
-    timed = partial(time_steps, client, image, reference, stop=stop)
+    cores = int(host.cpus)
+    of_each = devices_of_each_quota(cores, host.memory_free_bytes or host.memory_bytes, reference)
     of_parts = 0.0 if reference.parts is not None else SECONDS_OF_PARTS
-    free = [
-        timed(threads, None, SECONDS_FREE, part_seconds=of_parts if threads == 1 else 0.0)
-        for threads in threads_to_try(int(host.cpus))
-    ]
-    small = small_quota(free[0].cpu_s, reference)
-    # Both at once, as devices are, and for as long: the processor's speed changes by some percent within seconds. In
-    # the smaller one a step is too long for parts on both sides of it to have the same speed.
-    with ThreadPoolExecutor(2) as pool:
-        within = [
-            pool.submit(timed, 1, cpus, SECONDS_WITHIN_QUOTA, part_seconds=seconds)
-            for cpus, seconds in ((QUOTA_CPUS, of_parts), (small, 0.0))
-        ]
-        timings = [*(one.result() for one in within), *free]
+    free = Phase(SECONDS_FREE, of_parts)
+    # A step takes so long within the smaller quota that none of them would have parts close to both of its ends.
+    quotas = [[Phase(SECONDS_WITHIN_QUOTA, of_parts)]] * of_each + [[Phase(SECONDS_WITHIN_QUOTA)]] * of_each
+    more = [count for count in threads_to_try(cores) if count > 1]
+    plans = [(1, phases) for phases in quotas] + [(count, [Phase(SECONDS_FREE)]) for count in more]
+    plans[0] = (1, [free, *quotas[0]])
+    with timed_containers(client, image, reference, plans, stop) as containers:
+        timings = [_summarise(1, None, [containers[0].time(None)])]
+        for count, container in zip(more, containers[len(quotas) :], strict=True):
+            timings.append(_summarise(count, None, [container.time(None)]))
+        limits = [QUOTA_CPUS] * of_each + [small_quota(timings[0].cpu_s, reference)] * of_each
+        # All at once, as devices are, and for as long: the processor's speed changes by some percent within seconds.
+        with ThreadPoolExecutor(len(limits)) as pool:
+            found = list(pool.map(TimedContainer.time, containers, limits))
+    within = [_summarise(1, limits[first], found[first : first + of_each]) for first in (0, of_each)]
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return Calibration(host.processor, reference.name, image, now, tuple(timings))
+    return Calibration(host.processor, reference.name, image, now, (*within, *timings))
+
+
+def _summarise(threads: int, cpus: float | None, timed: Sequence[TimedSteps]) -> Timing:
+    """What equal containers found, as one."""
+    parts = [one.part_cpu_s for one in timed if one.part_cpu_s is not None]
+    steps = [step for one in timed for step in one.steps]
+    return summarise(threads, cpus, steps, fmean(parts) if parts else None)

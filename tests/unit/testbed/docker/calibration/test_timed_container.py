@@ -1,4 +1,4 @@
-"""A container that times steps, at an Engine that only pretends to run one."""
+"""Containers that time steps, at an Engine that only pretends to run one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from fedsim_runner.compute.references import REFERENCES
 from fedsim_runner.compute.timing_program import READY
 from fedsim_runner.contract.cpu_limit import limit_to
-from fedsim_runner.testbed.docker.calibration.timed_container import TimingError, time_steps
+from fedsim_runner.testbed.docker.calibration.timed_container import Phase, TimingError, timed_containers
 
 STEPS = [[0.4, 0.1], [0.4, 0.1], [0.4, 0.1]]
 PART_S = 0.004
@@ -41,7 +41,6 @@ class FakeContainer:
     def kill(self, signal: str) -> None:
         self.calls.append(signal)
         self.output += json.dumps({"steps": STEPS, "part": PART_S}) + "\n"
-        self.status = "exited"
 
     def remove(self, force: bool) -> None:
         self.calls.append("remove")
@@ -61,29 +60,42 @@ class FakeClient:
         return self.container
 
 
+def plans(*phases: Phase, threads: int = 1) -> list[tuple[int, list[Phase]]]:
+    return [(threads, list(phases))]
+
+
 @pytest.mark.parametrize("reference", REFERENCES.values(), ids=list(REFERENCES))
 def test_a_container_is_limited_before_it_begins_and_removed_afterwards(reference: Any) -> None:
     container = FakeContainer()
     client = FakeClient(container)
-    timing = time_steps(client, "fedsim/engine:1", reference, 1, 0.25, 1.0, part_seconds=2.0)
+    with timed_containers(client, "fedsim/engine:1", reference, plans(Phase(0.0, 2.0)), Event()) as [timed]:
+        found = timed.time(0.25)
     limit = limit_to(0.25, device=container.id)  # a period of its own, as devices have
     assert container.calls == [f"limit {limit.quota_us} of {limit.period_us}", "SIGUSR1", "remove"]
-    assert (timing.wall_s, timing.cpu_s, timing.cpus, timing.steps) == (0.4, 0.1, 0.25, 3)
-    assert (timing.part_cpu_s, client.command[-1]) == (PART_S, "2.0")
+    assert (found.steps, found.part_cpu_s) == ([tuple(step) for step in STEPS], PART_S)
+    assert client.command[-3:] == ["1", "0.0", "2.0"]
     compile(client.command[2], reference.name, "exec")  # two programs as one
 
 
-def test_without_a_quota_there_is_no_limit() -> None:
+def test_one_container_times_without_a_quota_and_then_within_one() -> None:
     container = FakeContainer()
-    time_steps(FakeClient(container), "fedsim/engine:1", REFERENCES["numpy-mlp"], 2, None, 1.0)
-    assert container.calls == ["SIGUSR1", "remove"]
+    client = FakeClient(container)
+    asked = plans(Phase(0.0, 0.5), Phase(0.01))
+    with timed_containers(client, "fedsim/engine:1", REFERENCES["numpy-mlp"], asked, Event()) as [timed]:
+        assert [len(timed.time(cpus).steps) for cpus in (None, 0.5)] == [3, 3]
+    assert [call.split()[0] for call in container.calls] == ["SIGUSR1", "limit", "SIGUSR1", "remove"]
+    assert client.command[-5:] == ["1", "0.0", "0.5", "0.01", "0.0"]
 
 
 @pytest.mark.parametrize(("code", "reason"), [(1, "it says nothing"), (142, "it took longer than 90 s")])
 def test_a_container_that_ends_early_is_removed_and_says_why(code: int, reason: str) -> None:
     container = FakeContainer(ends_with=code)
-    with pytest.raises(TimingError, match=reason):
-        time_steps(FakeClient(container), "fedsim/engine:1", REFERENCES["numpy-mlp"], 1, None, 1.0)
+    client = FakeClient(container)
+    with (
+        pytest.raises(TimingError, match=f"numpy-mlp cannot be timed in fedsim/engine:1: {reason}"),
+        timed_containers(client, "fedsim/engine:1", REFERENCES["numpy-mlp"], plans(Phase(0.0)), Event()),
+    ):
+        pytest.fail("it was ready")
     assert container.calls == ["remove"]
 
 
@@ -91,6 +103,20 @@ def test_an_interrupt_ends_it_at_once_and_removes_the_container() -> None:
     container, stop = FakeContainer(), Event()
     container.output = "still loading\n"
     stop.set()
-    with pytest.raises(TimingError, match="interrupted"):
-        time_steps(FakeClient(container), "fedsim/engine:1", REFERENCES["numpy-mlp"], 1, None, 1.0, stop=stop)
+    with (
+        pytest.raises(TimingError, match="interrupted"),
+        timed_containers(FakeClient(container), "x", REFERENCES["numpy-mlp"], plans(Phase(0.0)), stop),
+    ):
+        pytest.fail("it was ready")
     assert container.calls == ["remove"]
+
+
+def test_an_interrupt_does_not_wait_until_everything_is_timed() -> None:
+    container, stop = FakeContainer(), Event()
+    with (
+        pytest.raises(TimingError, match="interrupted"),
+        timed_containers(FakeClient(container), "x", REFERENCES["numpy-mlp"], plans(Phase(3600.0)), stop) as [timed],
+    ):
+        stop.set()
+        timed.time(None)
+    assert container.calls == ["SIGUSR1", "remove"]
