@@ -15,7 +15,7 @@ from .values import Share
 #: Within this quota a step is timed as slow devices have it: what it has in caches is lost while it waits.
 QUOTA_CPUS: Final = 0.25
 #: So many containers are timed within each quota where a lab host has room for them.
-OF_EACH_QUOTA: Final = 3
+OF_EACH_QUOTA: Final = 2
 #: The share of a lab host's cores that they may have together.
 MOST_OF_CORES: Final = 0.6
 #: A step takes about so many times the processor time of one without a limit, within the quota of the slowest device.
@@ -195,7 +195,7 @@ def small_quota(free_s: float, reference: Reference) -> float:
 def devices_of_each_quota(cores: int, memory_bytes: int, reference: Reference) -> int:
     """Return how many containers time steps within each of the two quotas, all at once.
 
-    Equal containers differ by some percent, and a lab host in use has several devices: three stand for those, but
+    Equal containers differ by some percent, and a lab host in use has several devices. Two of each stand for those, but
     they take at most :data:`MOST_OF_CORES` and half of the memory.
 
     Args:

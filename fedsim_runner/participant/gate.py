@@ -35,7 +35,8 @@ def wait_to_load(folder: Path, device: str) -> None:
 def wait_for_gate(folder: Path, meanwhile: Callable[[float], None] | None = None) -> float:
     """Block until ``folder/open`` appears, and until the time it names. Returns the unix time at which the gate opened.
 
-    With several lab hosts the gates open at an agreed time. For a device that is started anew that is long past. ``meanwhile`` is called with that time once it is known.
+    With several lab hosts the gates open at an agreed time. For a device that is started anew that is long past.
+    ``meanwhile`` is called with that time once it is known.
     """
     path = folder / GATE_OPEN
     while True:

@@ -57,7 +57,7 @@ class Ending:
         threading.Thread(target=self._watch, args=(ours, theirs), name="ending", daemon=True).start()
 
     def gate_opened(self, at: float) -> None:
-        """Record when the gate opened, unix seconds; it is passed now. What was used until now was not for the course."""
+        """Record when the gate opened (unix seconds), and what was used until now, when it is passed."""
         self._record.gate_opened = at
         self._record.startup_cpu_seconds = round(cpu_seconds(), 3)
         self._before = interface_bytes()  # what measured the link

@@ -147,8 +147,8 @@ def test_a_figure_is_converted_and_back() -> None:
 @pytest.mark.parametrize(
     ("cores", "gib", "reference", "of_each"),
     [
-        (2, 24, "mobilenetv3-small", 3),
-        (64, 512, "numpy-mlp", 3),
+        (2, 24, "mobilenetv3-small", 2),
+        (64, 512, "numpy-mlp", 2),
         (1, 24, "numpy-mlp", 1),
         (2, 4, "mobilenetv3-small", 1),
     ],
