@@ -101,8 +101,13 @@ class TimedContainer:
             return TimedSteps([(float(wall), float(used)) for wall, used in found["steps"]], found["part"])
 
     def remove(self) -> None:
-        """Remove it, whatever it does."""
-        self._container.remove(force=True)
+        """Remove it, whatever it does.
+
+        Raises:
+            TimingError: the Engine fails.
+        """
+        with _explained():
+            self._container.remove(force=True)
 
     def _lines_when(self, met: Callable[[list[str]], bool], within_s: float, poll_s: float) -> list[str]:
         end = time.monotonic() + within_s
