@@ -136,8 +136,11 @@ class Calibration:
 
     @property
     def uncertainty(self) -> float:
-        """How sure the processor time of a step is, as a share of it."""
-        return self.within_quota.spread
+        """How sure the processor time of a step with one thread is, as a share of it: within the limit that says least.
+
+        What slows a step for seconds may be in the shorter timings alone, and all quotas would follow from it.
+        """
+        return max(timing.spread for _, timing in self._one_thread)
 
     @property
     def is_sure(self) -> bool:

@@ -157,3 +157,13 @@ def test_so_many_containers_are_timed_as_the_lab_host_has_room_for(
     cores: int, gib: int, reference: str, of_each: int
 ) -> None:
     assert devices_of_each_quota(cores, gib << 30, REFERENCES[reference]) == of_each
+
+
+@pytest.mark.parametrize("which", [0, 2])
+def test_a_calibration_is_as_sure_as_the_least_sure_of_its_times(which: int) -> None:
+    """Those without a limit take two seconds: what slows the machine for as long is in them alone."""
+    made = calibration()
+    timings = [replace(one, spread=0.09) if number == which else one for number, one in enumerate(made.timings)]
+    doubtful = replace(made, timings=tuple(timings))
+    assert made.is_sure
+    assert (doubtful.uncertainty, doubtful.is_sure) == (0.09, False)
