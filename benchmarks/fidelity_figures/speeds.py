@@ -25,7 +25,7 @@ from fedsim_runner.contract.compute_threads import thread_variables
 from fedsim_runner.contract.cpu_limit import limit_to
 from fedsim_runner.contract.host_capacity import measure_this_machine
 from fedsim_runner.contract.names import LABEL_CALIBRATION
-from fedsim_runner.contract.reference_windows import StepTime, corrected_cpus
+from fedsim_runner.contract.reference_windows import StepTime, common_correction, corrected_cpus, correction
 from fedsim_runner.plan.timed_steps import LEAST_S
 
 from . import timed_device
@@ -95,9 +95,7 @@ def measure(engine: str, types: Sequence[str], devices: int) -> list[Measured]:
         _lines(made, 1)
         _limit(made, [one.share.cpus for one in made])
         times = [StepTime(*json.loads(lines[1])) for lines in _lines(made, 2)]
-        corrected = [
-            _correct(one, took) if reference.parts else one.share.cpus for one, took in zip(made, times, strict=True)
-        ]
+        corrected = _correct(made, times, reference)
         _limit(made, corrected)
         steps = [json.loads(lines[2]) for lines in _lines(made, 3)]
     return [
@@ -114,9 +112,13 @@ def measure(engine: str, types: Sequence[str], devices: int) -> list[Measured]:
     ]
 
 
-def _correct(device: _Device, took: StepTime) -> float:
-    cpus = device.share.cpus
-    return corrected_cpus(cpus, StepTime(device.asked_s, device.asked_s * cpus), took)
+def _correct(devices: Sequence[_Device], times: Sequence[StepTime], reference: Reference) -> list[float]:
+    """The limits that the agent of a run gives them: by what each has timed, or all of them."""
+    steps = [
+        (StepTime(one.asked_s, one.asked_s * one.share.cpus), took) for one, took in zip(devices, times, strict=True)
+    ]
+    factors = [correction(*one) for one in steps] if reference.parts else [common_correction(steps)] * len(steps)
+    return [corrected_cpus(one.share.cpus, factor) for one, factor in zip(devices, factors, strict=True)]
 
 
 def _asked(name: str, reference: Reference) -> float:

@@ -6,16 +6,26 @@ It needs no memory of its own: what was timed stays in the participants' events,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ..contract.cpu_limit import limit_to
 from ..contract.events import AgentCannotWrite, Event, LimitCorrected
-from ..contract.reference_windows import PAUSE_S, StepTime, corrected_cpus, whole_s
+from ..contract.reference_windows import (
+    PAUSE_S,
+    StepTime,
+    common_correction,
+    corrected_cpus,
+    correction,
+    whole_s,
+)
 from .containers import Containers
 from .course.watch import Watch
 from .current import Current
 from .gatekeeper import Gatekeeper
 from .host.cpu_lift import CpuLift
+
+# What has not been reported so long before the pause ends does not count for the factor that devices share.
+_BEFORE_SECOND_S = PAUSE_S / 3
 
 
 class LimitCorrection:
@@ -42,6 +52,7 @@ class LimitCorrection:
         self._containers = containers
         self._watch = watch
         self._record = record
+        self._common: float | None = None  # the factor of the devices that share one
         self._done: set[str] = set()
         self._recorded: set[str] = set()
         self._has_failed = False
@@ -52,11 +63,15 @@ class LimitCorrection:
         settings, open_at = self._current.settings, self._gatekeeper.open_at
         if open_at is None or not settings.step_times.keys() - self._done:
             return False
+        left_s = open_at - time.time()
         # The first timing of one that has seen at once that the gate will open ends a pause and a second timing before
         # it does. A pause before that is early enough for others, which time as long as they have.
-        second_s = (settings.timing_s - whole_s(0.0)) / 2
-        left_s = open_at - time.time()
-        return 0 < left_s < second_s + 2 * PAUSE_S
+        return 0 < left_s < self._second_s + 2 * PAUSE_S
+
+    @property
+    def _second_s(self) -> float:
+        """How long before the gate opens the second timing begins."""
+        return (self._current.settings.timing_s - whole_s(0.0)) / 2
 
     def step(self) -> None:
         """Correct the limits of those that have reported; call it several times a second while this is awaited."""
@@ -65,20 +80,35 @@ class LimitCorrection:
         if self._gatekeeper.open_at is None or self._watch.supervisor is None:
             return
         timed = self._watch.supervisor.step_times
-        for name in timed.keys() & self._current.settings.step_times.keys() - self._done:
-            self._correct(name, timed[name])
+        settings = self._current.settings
+        waiting = settings.step_times.keys() - self._done
+        for name in timed.keys() & waiting - settings.corrected_together:
+            self._correct(name, correction(settings.step_times[name], timed[name]))
+        if together := waiting & settings.corrected_together:
+            self._find_common(timed, self._gatekeeper.open_at)
+            if self._common is not None:
+                for name in together:
+                    self._correct(name, self._common)
+
+    def _find_common(self, timed: Mapping[str, StepTime], open_at: float) -> None:
+        """Determine the factor once all of the devices that share it have reported, or it is time."""
+        settings = self._current.settings
+        known = timed.keys() & settings.corrected_together
+        is_time = open_at - time.time() < self._second_s + _BEFORE_SECOND_S
+        if self._common is None and known and (is_time or known == settings.corrected_together):
+            self._common = common_correction((settings.step_times[name], timed[name]) for name in known)
 
     def on_started(self, name: str) -> None:
         """A container of the device has started, with the limit that the Engine knows."""
         self._done.discard(name)
 
-    def _correct(self, name: str, took: StepTime) -> None:
+    def _correct(self, name: str, factor: float) -> None:
         settings, container = self._current.settings, self._containers.by_device.get(name)
         if container is None or not container.pid:
             return
         self._done.add(name)
         before = settings.cpus[name]
-        cpus = corrected_cpus(before, settings.step_times[name], took)
+        cpus = corrected_cpus(before, factor)
         if cpus == before:
             return
         limit = limit_to(cpus, settings.time_scale.factor, name)

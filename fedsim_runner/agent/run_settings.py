@@ -32,7 +32,7 @@ class RunSettings:
     ``lab``: the lab hosts whose agents talk to each other; None: the run has one. ``elsewhere``: the devices on other
     lab hosts, and which those are. ``everyone``: the roles of all participants of the run, the server first.
     ``timing_s``: so long before the gate opens, devices time their reference steps. ``step_times``: what a step should
-    take on the devices whose limits are corrected by that.
+    take on the devices whose limits are corrected by that; ``corrected_together``: those corrected by one factor.
     ``answers_s``: by client, seconds after which it or the server answers at the latest, with links as the gate opens.
     ``busy_waiters``: the devices that use the processor while they wait.
     ``answer_s``: seconds after which the slowest client, or the server to it, answers at the latest, as links allow.
@@ -66,6 +66,7 @@ class RunSettings:
     time_scale: TimeScale = REAL_TIME
     timing_s: float = 0.0
     step_times: Mapping[str, StepTime] = field(default_factory=dict)
+    corrected_together: frozenset[str] = frozenset()
     answers_s: Mapping[str, int] = field(default_factory=dict)
     busy_waiters: frozenset[str] = frozenset()
 
@@ -109,6 +110,12 @@ def read_run_settings(path: Path) -> RunSettings:
     routes_now = routes_to_server(server, planned, found.topology) if server in planned else {}
     links = [_link(device.name, device.address, device.link) for device in found.devices]
     peers = [_link(peer.device, address, peer.link) for address, peer in found.peers.items()]
+    step_times = {
+        device.name: StepTime(seconds, device.cpus * seconds)
+        for device in found.devices
+        if device.cpus is not None and device.compute is not None and device.compute.corrects
+        for seconds in [device.compute.seconds / found.cpu_factor]
+    }
     return RunSettings(
         lab_host=found.lab_host,
         link_backend=found.link_backend,
@@ -148,12 +155,12 @@ def read_run_settings(path: Path) -> RunSettings:
         everyone={server: "server", **dict.fromkeys(found.clients, "client")},
         time_scale=found.time_scale,
         timing_s=found.timing_s,
-        step_times={
-            device.name: StepTime(seconds, device.cpus * seconds)
+        step_times=step_times,
+        corrected_together=frozenset(
+            device.name
             for device in found.devices
-            if device.cpus is not None and device.compute is not None and device.compute.corrects
-            for seconds in [device.compute.seconds / found.cpu_factor]
-        },
+            if device.name in step_times and device.compute is not None and device.compute.together
+        ),
         answers_s={name: answer_s(route, found.time_scale) for name, route in routes_now.items()},
         busy_waiters=frozenset(
             device.name for device in found.devices if not waits_idle(device.engine, found.federatedscope.patches_off)

@@ -235,7 +235,8 @@ def _reference_time(plan: Plan, host: LabHost, item: PlacedDevice) -> ReferenceT
     if item.speed is None:
         return None
     timing = time_step(item, host, plan.cpu_factor, plan.time_scale)
-    return ReferenceTime(item.speed.reference, round(item.speed.seconds, 6), timing.parts, timing.corrects)
+    seconds = round(item.speed.seconds, 6)
+    return ReferenceTime(item.speed.reference, seconds, timing.parts, timing.corrects, timing.together)
 
 
 def _build_device(plan: Plan, host: LabHost, item: PlacedDevice) -> Device:

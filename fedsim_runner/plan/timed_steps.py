@@ -30,13 +30,15 @@ class StepTiming:
 
     ``parts``: None: it times none, because of ``why_not``; empty: it has no reference step, or its lab host was
     calibrated without parts, of which another note says so. ``seconds``: for how long it times them, by the clock;
-    ``corrects``: whether it does so twice, as its limit is corrected by that.
+    ``corrects``: whether it does so twice, as its limit is corrected by that; ``together``: by what all such devices of
+    its lab host time.
     """
 
     parts: float | None
     why_not: str = ""
     seconds: float = 0.0
     corrects: bool = False
+    together: bool = False
 
     @property
     def whole_s(self) -> float:
@@ -70,9 +72,10 @@ def time_step(item: PlacedDevice, host: LabHost, cpu_factor: float, scale: TimeS
     seconds = min(max(LEAST_S, round(PERIODS * period_s, 1)), LONGEST_S)
     if item.speed.seconds / cpu_factor / parts * LEAST_PARTS > seconds:
         return StepTiming(None, f"takes too long: not {LEAST_PARTS} parts of it fit into {seconds:g} s")
-    # A step of one thread that consists of its parts: the time of other work does not say enough of it.
-    corrects = reference.parts is not None and item.threads == 1
-    return StepTiming(round(parts, 4), seconds=seconds, corrects=corrects)
+    corrects = item.threads == 1
+    # The time of other work than the step says enough of it only for all of them.
+    together = corrects and reference.parts is None
+    return StepTiming(round(parts, 4), seconds=seconds, corrects=corrects, together=together)
 
 
 def describe_untimed(

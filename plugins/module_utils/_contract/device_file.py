@@ -121,13 +121,15 @@ class ReferenceTime:
     """What one step of a reference takes on a device, in seconds; before a factor that slows all devices down.
 
     ``parts``: to how many parts it is equal that the participant times before the gate opens; None: it times none.
-    ``corrects``: whether the device's limit is corrected by that.
+    ``corrects``: whether the device's limit is corrected by that; ``together``: by what all such devices of its lab
+    host time, as the parts are other work than the step.
     """
 
     reference: str
     seconds: float
     parts: float | None = field(default=None, metadata=OMIT_DEFAULT)
     corrects: bool = field(default=False, metadata=OMIT_DEFAULT)
+    together: bool = field(default=False, metadata=OMIT_DEFAULT)
 
 
 @dataclass(frozen=True, kw_only=True)

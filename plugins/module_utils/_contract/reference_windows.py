@@ -4,12 +4,16 @@ What a step takes within a quota differs between equal containers, and changes w
 of the calibration on. The first timing says by how much, the agent gives the device a quota in which its step takes
 what it should, and the second timing shows what came of it.
 
-Only where a step consists of the parts that are timed: where its parts are other work, as much processor time of theirs
-stands for a step only to within a tenth, when devices slow one another down. Such a device times them once.
+Where a step consists of the parts that are timed, each device's limit is corrected by its own. Parts that are other
+work than the step say what it takes on one device only to within some percent. But their median, over all such devices
+of a lab host, says by how much steps there take longer than in the calibration: those limits are corrected by one
+factor.
 """
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,21 +45,37 @@ class StepTime:
     cpu_seconds: float
 
 
-def corrected_cpus(cpus: float, asked: StepTime, took: StepTime) -> float:
-    """Return the limit within which a step of one thread takes as long as it should.
+def correction(asked: StepTime, took: StepTime) -> float:
+    """Return the factor by which a device of one thread needs another limit for a step to take as long as it should.
 
-    It follows from the time of the two that is nearer to what it should be, and stays as it is if one is shorter and
-    the other longer. A step that waited because others had the processor takes no more processor time, and would not
-    end sooner within another limit. Within a very small limit parts take more processor time, and yet end in time, as
-    the kernel notices late that a quota is used up.
+    It follows from the time of the two that is nearer to what it should be, and is 1 if one is shorter and the other
+    longer. A step that waited because others had the processor takes no more processor time, and would not end sooner
+    within another limit. Within a very small limit parts take more processor time, and yet end in time, as the kernel
+    notices late that a quota is used up.
 
     Args:
-        cpus: the limit in force, in cores.
         asked: what the step should take.
         took: what it took.
     """
     off = (took.seconds / asked.seconds - 1, took.cpu_seconds / asked.cpu_seconds - 1)
-    if off[0] * off[1] <= 0:
-        return cpus
-    factor = min(max(1 + min(off, key=abs), 1 / MOST), MOST)
+    return 1.0 if off[0] * off[1] <= 0 else 1 + min(off, key=abs)
+
+
+def common_correction(steps: Iterable[tuple[StepTime, StepTime]]) -> float:
+    """Return the factor for all devices whose parts are other work than the step: the median of what each would need.
+
+    Args:
+        steps: of each device what a step should take, and what it took; at least one.
+    """
+    return statistics.median(correction(asked, took) for asked, took in steps)
+
+
+def corrected_cpus(cpus: float, factor: float) -> float:
+    """Return the limit of a device of one thread.
+
+    Args:
+        cpus: the limit in force, in cores.
+        factor: by which it needs another one.
+    """
+    factor = min(max(factor, 1 / MOST), MOST)
     return cpus if abs(factor - 1) < LEAST else round(min(cpus * factor, max(cpus, 1.0)), 5)

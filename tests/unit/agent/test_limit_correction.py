@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from .links.fake_kernel import FakeKernel
 pytestmark = pytest.mark.lengthy
 
 TIMED = "raspberry-pi"
+TOGETHER = ["raspberry-pi", "smartphone-high", "smartphone-low"]
 CPUS, SECONDS = 0.2, 0.5  # so a step has 0.1 s of the processor
 
 
@@ -51,14 +53,27 @@ def limits(monkeypatch: pytest.MonkeyPatch, kernel: FakeKernel) -> Limits:
 
 @pytest.fixture
 def agent(state: StateFolder, engine: FakeEngine, device_file: dict[str, Any], limits: Limits) -> Agent:
+    return begin_timed(state, engine, device_file, [TIMED])
+
+
+@pytest.fixture
+def agent_of_several(state: StateFolder, engine: FakeEngine, device_file: dict[str, Any], limits: Limits) -> Agent:
+    """One whose devices' limits are corrected together."""
+    return begin_timed(state, engine, device_file, TOGETHER, together=True)
+
+
+def begin_timed(
+    state: StateFolder, engine: FakeEngine, device_file: dict[str, Any], names: Sequence[str], together: bool = False
+) -> Agent:
     for device in device_file["devices"]:
-        if device["name"] == TIMED:
+        if device["name"] in names:
             device["cpus"] = CPUS
             device["compute"] = {
                 "reference": "numpy-mlp",
                 "seconds": SECONDS * device_file["cpu_factor"],
                 "parts": 100,
                 "corrects": True,
+                "together": together,
             }
     state.device_file.write_text(json.dumps(device_file | {"timing_s": whole_s(0.5)}))
     started = begin(state, engine)
@@ -113,6 +128,37 @@ def test_what_is_as_it_should_be_stays(agent: Agent, state: StateFolder, engine:
     assert not limits.set and not corrections(state)
     assert agent.pause_s == TICK_S
     agent.close()
+
+
+def test_devices_that_share_a_factor_get_the_median_once_all_have_reported(
+    agent_of_several: Agent, state: StateFolder, engine: FakeEngine, limits: Limits
+) -> None:
+    open_gate(agent_of_several, state, engine)
+    for cpu_s, name in zip((0.11, 0.05), TOGETHER[:2], strict=True):
+        report(state, cpu_s, name)
+        agent_of_several.load()
+    assert not limits.set
+    report(state, 0.12, TOGETHER[2])
+    agent_of_several.load()
+    assert sorted(limits.set) == [(f"id-{name}", limit_to(0.22, device=name)) for name in sorted(TOGETHER)]
+    assert {event["device"]: event["cpus"] for event in corrections(state)} == dict.fromkeys(TOGETHER, 0.22)
+    assert agent_of_several.pause_s == TICK_S
+    agent_of_several.close()
+
+
+def test_one_that_does_not_report_gets_what_the_others_say_before_the_gate_opens(
+    agent_of_several: Agent, state: StateFolder, engine: FakeEngine, limits: Limits
+) -> None:
+    open_gate(agent_of_several, state, engine)
+    for name in TOGETHER[1:]:
+        report(state, 0.09, name)
+    opens_at = json.loads(state.gate_open.read_text())["open_at"]
+    while not limits.set and time.time() < opens_at:
+        agent_of_several.load()
+        time.sleep(0.02)
+    assert {name for name, _ in limits.set} == {f"id-{name}" for name in TOGETHER}
+    assert {event["cpus"] for event in corrections(state)} == {0.18}
+    agent_of_several.close()
 
 
 def test_a_limit_that_cannot_be_changed_is_named(

@@ -9,7 +9,9 @@ from fedsim_runner.contract.reference_windows import (
     MOST,
     PAUSE_S,
     StepTime,
+    common_correction,
     corrected_cpus,
+    correction,
     first_until,
     whole_s,
 )
@@ -42,7 +44,7 @@ ASKED = StepTime(0.5, 0.1)
     ],
 )
 def test_a_limit_changes_as_the_time_of_a_step(share: float, cpus: float) -> None:
-    assert corrected_cpus(0.2, ASKED, StepTime(0.5 * share, 0.1 * share)) == pytest.approx(cpus)
+    assert corrected_cpus(0.2, correction(ASKED, StepTime(0.5 * share, 0.1 * share))) == pytest.approx(cpus)
 
 
 @pytest.mark.parametrize(
@@ -55,11 +57,17 @@ def test_a_limit_changes_as_the_time_of_a_step(share: float, cpus: float) -> Non
     ],
 )
 def test_the_time_that_is_nearer_to_what_it_should_be_counts(seconds: float, cpu_seconds: float, cpus: float) -> None:
-    assert corrected_cpus(0.2, ASKED, StepTime(seconds, cpu_seconds)) == pytest.approx(cpus)
+    assert corrected_cpus(0.2, correction(ASKED, StepTime(seconds, cpu_seconds))) == pytest.approx(cpus)
 
 
 def test_a_thread_gets_no_more_than_a_core() -> None:
-    slow = StepTime(0.6, 0.12)
-    assert corrected_cpus(0.95, ASKED, slow) == 1.0
-    assert corrected_cpus(1.0, ASKED, slow) == 1.0
-    assert corrected_cpus(1.0, ASKED, StepTime(0.45, 0.09)) == pytest.approx(0.9)
+    assert corrected_cpus(0.95, 1.2) == 1.0
+    assert corrected_cpus(1.0, 1.2) == 1.0
+    assert corrected_cpus(1.0, 0.9) == pytest.approx(0.9)
+
+
+def test_the_median_of_what_devices_would_need_is_the_factor_for_all() -> None:
+    took = [StepTime(0.5 * share, 0.1 * share) for share in (1.06, 1.07, 0.7)]
+    took.append(StepTime(0.55, 0.09))  # others had the processor
+    took.append(StepTime(0.6, 0.12))
+    assert common_correction((ASKED, one) for one in took) == pytest.approx(1.06)

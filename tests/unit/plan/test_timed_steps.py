@@ -70,11 +70,10 @@ def notes(made: Plan) -> Sequence[str]:
 def test_devices_of_both_engines_time_parts(engine: tuple[str, str], parts: float) -> None:
     made = plan(engine, 3.0)
     (device_file,) = build_inventory(made).device_files.values()
-    # A limit is corrected by parts that are those of the step, as the light engine's are.
-    corrects = engine == LIGHT
-    assert timed_parts(made) == (parts, whole_s(LEAST_S) if corrects else LEAST_S)
+    assert timed_parts(made) == (parts, whole_s(LEAST_S))
     compute = device_file.devices[1].compute
-    assert compute is not None and compute.corrects == corrects
+    # One device's limit is corrected alone only by parts that are those of the step, as the light engine's are.
+    assert compute is not None and compute.corrects and compute.together == (engine == TORCH)
     assert not notes(made)
 
 
