@@ -82,12 +82,12 @@ class LimitCorrection:
         timed = self._watch.supervisor.step_times
         settings = self._current.settings
         waiting = settings.step_times.keys() - self._done
-        for name in timed.keys() & waiting - settings.corrected_together:
+        for name in sorted(timed.keys() & waiting - settings.corrected_together):
             self._correct(name, correction(settings.step_times[name], timed[name]))
         if together := waiting & settings.corrected_together:
             self._find_common(timed, self._gatekeeper.open_at)
             if self._common is not None:
-                for name in together:
+                for name in sorted(together):
                     self._correct(name, self._common)
 
     def _find_common(self, timed: Mapping[str, StepTime], open_at: float) -> None:
