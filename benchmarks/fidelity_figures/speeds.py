@@ -32,7 +32,7 @@ from . import timed_device
 from .smoothness import preferred
 
 COLUMNS = ("type", "reference", "cpus", "corrected by", "asked", "got", "error", "largest error", "steps")
-SECONDS = 30.0
+SECONDS = 60.0  # some six steps of the slowest devices with torch
 LEAST_STEPS = 3  # however long they take
 POLL_S = 0.25  # seldom: each look has the Engine compute beside the devices
 

@@ -12,6 +12,7 @@ factor.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ PAUSE_S: Final = 0.6
 MOST: Final = 1.25
 #: What is off by less stays as it is.
 LEAST: Final = 0.01
+#: By so much the median of what devices' parts say may be off by chance: only what is more is corrected.
+CHANCE: Final = 0.02
 
 
 def whole_s(window_s: float) -> float:
@@ -62,12 +65,15 @@ def correction(asked: StepTime, took: StepTime) -> float:
 
 
 def common_correction(steps: Iterable[tuple[StepTime, StepTime]]) -> float:
-    """Return the factor for all devices whose parts are other work than the step: the median of what each would need.
+    """Return the factor for all devices whose parts are other work than the step.
+
+    It is the median of what each would need, nearer to 1 by :data:`CHANCE`.
 
     Args:
         steps: of each device what a step should take, and what it took; at least one.
     """
-    return statistics.median(correction(asked, took) for asked, took in steps)
+    off = statistics.median(correction(asked, took) for asked, took in steps) - 1
+    return 1 + math.copysign(max(0.0, abs(off) - CHANCE), off)
 
 
 def corrected_cpus(cpus: float, factor: float) -> float:

@@ -15,7 +15,7 @@ from fedsim_runner.agent.run_agent import LOADING_TICK_S, TICK_S, Agent
 from fedsim_runner.contract.cpu_limit import CpuLimit, limit_to
 from fedsim_runner.contract.participant_events import EVENTS, ReferenceTimed, to_line
 from fedsim_runner.contract.paths import StateFolder
-from fedsim_runner.contract.reference_windows import MOST, whole_s
+from fedsim_runner.contract.reference_windows import CHANCE, MOST, whole_s
 
 from .fake_engine import FakeEngine, begin, journal, open_gate
 from .links.fake_kernel import FakeKernel
@@ -140,8 +140,9 @@ def test_devices_that_share_a_factor_get_the_median_once_all_have_reported(
     assert not limits.set
     report(state, 0.12, TOGETHER[2])
     agent_of_several.load()
-    assert sorted(limits.set) == [(f"id-{name}", limit_to(0.22, device=name)) for name in sorted(TOGETHER)]
-    assert {event["device"]: event["cpus"] for event in corrections(state)} == dict.fromkeys(TOGETHER, 0.22)
+    cpus = round(CPUS * (1.1 - CHANCE), 5)
+    assert limits.set == [(f"id-{name}", limit_to(cpus, device=name)) for name in sorted(TOGETHER)]
+    assert {event["device"]: event["cpus"] for event in corrections(state)} == dict.fromkeys(TOGETHER, cpus)
     assert agent_of_several.pause_s == TICK_S
     agent_of_several.close()
 
@@ -157,7 +158,7 @@ def test_one_that_does_not_report_gets_what_the_others_say_before_the_gate_opens
         agent_of_several.load()
         time.sleep(0.02)
     assert {name for name, _ in limits.set} == {f"id-{name}" for name in TOGETHER}
-    assert {event["cpus"] for event in corrections(state)} == {0.18}
+    assert {event["cpus"] for event in corrections(state)} == {round(CPUS * (0.9 + CHANCE), 5)}
     agent_of_several.close()
 
 

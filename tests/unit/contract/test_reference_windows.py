@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fedsim_runner.contract.reference_windows import (
+    CHANCE,
     LEAST,
     MOST,
     PAUSE_S,
@@ -66,8 +67,10 @@ def test_a_thread_gets_no_more_than_a_core() -> None:
     assert corrected_cpus(1.0, 0.9) == pytest.approx(0.9)
 
 
-def test_the_median_of_what_devices_would_need_is_the_factor_for_all() -> None:
+def test_the_median_of_what_devices_would_need_is_the_factor_for_all_but_for_chance() -> None:
     took = [StepTime(0.5 * share, 0.1 * share) for share in (1.06, 1.07, 0.7)]
     took.append(StepTime(0.55, 0.09))  # others had the processor
     took.append(StepTime(0.6, 0.12))
-    assert common_correction((ASKED, one) for one in took) == pytest.approx(1.06)
+    assert common_correction((ASKED, one) for one in took) == pytest.approx(1.06 - CHANCE)
+    assert common_correction((ASKED, one) for one in took[2:4]) == pytest.approx(0.85 + CHANCE)
+    assert common_correction([(ASKED, StepTime(0.505, 0.101))]) == 1.0
