@@ -18,6 +18,7 @@ from fedsim_runner.participant.light.wire import Message
 ADDRESS = "127.0.0.9"
 _CHUNK = 1 << 16
 _READY_S = 120.0  # FederatedScope takes long to load on a machine that does other things
+_ANSWER_S = 60.0
 
 
 class Hostile:
@@ -50,20 +51,27 @@ class Hostile:
                 return message
 
     def send(self, port: int, message: Message | bytes) -> str:
-        """Send to a participant on 127.0.0.1; the name of the answer's status."""
+        """Send to a participant on 127.0.0.1, once it listens; the name of the answer's status.
+
+        UNAVAILABLE: it ended before it answered, which a participant that a message ends may do.
+        """
         if port not in self._channels:
             self._channels[port] = grpc.insecure_channel(f"127.0.0.1:{self._forwarder(port)}")
             self._ends.callback(self._channels[port].close)
+            grpc.channel_ready_future(self._channels[port]).result(timeout=_READY_S)
         call: Any = self._channels[port].unary_unary(wire.METHOD)
         data = message if isinstance(message, bytes) else wire.encode(message)
-        answer, end = "UNAVAILABLE", time.monotonic() + _READY_S
-        while answer == "UNAVAILABLE" and time.monotonic() < end:  # it loads its engine
+        end = time.monotonic() + _READY_S
+        while True:
             try:
-                call(data, timeout=_READY_S, wait_for_ready=True)
-                answer = "OK"
+                call(data, timeout=_ANSWER_S)
             except grpc.RpcError as error:
                 answer = str(error.code().name)  # type: ignore[attr-defined]
-        return answer
+                if answer == "UNAVAILABLE" and time.monotonic() < end and _listens(port):  # it loads its engine
+                    time.sleep(0.1)
+                    continue
+                return answer
+            return "OK"
 
     def join(self, server: int, **over: Any) -> str:
         """Ask the server for a place in the course; ``over``: instead of its own host and port."""
@@ -101,3 +109,11 @@ class Hostile:
 
         threading.Thread(target=accept, daemon=True).start()
         return int(listener.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), source_address=(ADDRESS, 0)).close()
+    except OSError:
+        return False
+    return True

@@ -79,7 +79,8 @@ def test_a_program_in_a_message_of_the_users_own_costs_its_client(
     assert hostile.send(server, Message("nonsense", number, [0], 0, "x")) == "OK"
     mark = tmp_path / "ran"
     code = base64.b64encode(pickle.dumps(Call(os.mkdir, str(mark)))).decode("ascii")
-    assert hostile.send(server, Message("statistics", number, [0], 0, {"means": [code]})) == "OK"
+    # The message ends the server, which may be gone before it has answered.
+    assert hostile.send(server, Message("statistics", number, [0], 0, {"means": [code]})) in ("OK", "UNAVAILABLE")
     assert course.wait("server", 60) == 1
     said = course.said("server")
     assert f"client #{number}: its statistics is not valid: a text is a pickle that asks for" in said
