@@ -8,6 +8,9 @@ against that of equal devices. A verdict has the meaning that it has for links
 
 from __future__ import annotations
 
+import math
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -126,6 +129,15 @@ def period_s(cpus: float, threads: int, factor: float = 1.0) -> float:
     """Return to which device seconds one span of a device's work is known: to a period, if it is held to its limit."""
     longest_s = (1 + PERIOD_SPREAD) * limit_to(cpus, factor).period_us / 1e6
     return factor * (GRAIN_S + (longest_s if cpus < threads else 0.0))
+
+
+def spread_of_mean(seconds: Sequence[float]) -> float:
+    """Return twice the standard error of the mean of what some steps took, as a share of it; 0 of a single step.
+
+    The first steps also load what they need, and what a few short ones take is up to chance.
+    """
+    mean = statistics.fmean(seconds)
+    return 2 * statistics.stdev(seconds) / math.sqrt(len(seconds)) / mean if len(seconds) > 1 and mean else 0.0
 
 
 def judge_alike(error: float, margin: float) -> Verdict:

@@ -23,6 +23,7 @@ from ..compute_verdict import (
     judge_alike,
     judge_timed,
     judge_work,
+    spread_of_mean,
 )
 from .hosts import CONTENDED_STEAL
 from .links import LIKELY
@@ -248,7 +249,8 @@ def _judge(row: dict[str, Any], device: _Device, host: Mapping[str, Any]) -> Non
         row |= {"cpus": round(served.cpus, 5), "time_error": round(served.error, 4)}
         row["time_error_of_course"] = None if served.of_course is None else round(served.of_course, 5)
         if row["alike_error"] is not None:
-            alike = judge_alike(row["alike_error"], grain(cpus, threads, work, factor))
+            trained = [one[1] for one in spans if one[0] == "train"]
+            alike = judge_alike(row["alike_error"], grain(cpus, threads, work, factor) + spread_of_mean(trained))
     row |= {"reference_verdict": step, "time_verdict": own, "alike_verdict": alike}
     row["verdict"] = combine(step, own, alike)
     if row["verdict"] == OUT:

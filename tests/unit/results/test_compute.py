@@ -119,6 +119,15 @@ def rows_of(
     return {row["device"]: row for row in build_compute(devices, placed, activity, samples, [], stopped or {})}
 
 
+def test_a_few_steps_that_differ_say_nothing_of_a_device() -> None:
+    activity = {name: steps((0, 10), (20, 30)) for name in "abc"}
+    activity["d"] = steps((0, 20), (20, 30))
+    activity["e"] = steps((0, 15), (20, 35))
+    rows = rows_of(activity, dict.fromkeys(activity, 100))
+    assert rows["d"]["alike_error"] == rows["e"]["alike_error"] == 0.5
+    assert [rows[name]["alike_verdict"] for name in "abcde"] == ["within"] * 3 + ["undetermined", "out"]
+
+
 def test_equal_devices_must_agree() -> None:
     activity = {name: steps((0, 10)) for name in "abc"} | {"d": steps((0, 15))}
     rows = rows_of(activity, dict.fromkeys("abcd", 100))
