@@ -5,6 +5,7 @@ the plan, which are corrected, where a run does so, by what the devices time bef
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ from fedsim_runner.contract.cpu_limit import limit_to
 from fedsim_runner.contract.host_capacity import measure_this_machine
 from fedsim_runner.contract.names import LABEL_CALIBRATION
 from fedsim_runner.contract.reference_windows import StepTime, common_correction, corrected_cpus, correction
-from fedsim_runner.plan.timed_steps import LEAST_S
+from fedsim_runner.plan.timed_steps import seconds_of_timing
 
 from . import timed_device
 from .smoothness import preferred
@@ -140,14 +141,19 @@ def _running(
     """Containers that have no limit yet."""
     program = Path(timed_device.__file__).read_text(encoding="utf-8")
     made: list[_Device] = []
+    shares = {name: calibration.share(seconds) for name, seconds in asked.items()}
+    for name, share in shares.items():
+        if share.threads > 1:
+            raise SystemExit(f"{name} needs more than a core of this machine: limits of one thread are corrected")
+    parts = {name: reference.parts or calibration.parts(share.cpus) or math.inf for name, share in shares.items()}
+    timing_s = max(
+        seconds_of_timing(asked[name] / parts[name], limit_to(share.cpus).period_us / 1e6)
+        for name, share in shares.items()
+    )
     try:
-        for name, seconds in asked.items():
-            share = calibration.share(seconds)
-            if share.threads > 1:
-                raise SystemExit(f"{name} needs more than a core of this machine: limits of one thread are corrected")
-            parts = reference.parts or calibration.parts(share.cpus)
+        for name, share in shares.items():
             for _ in range(devices):
-                arguments = (reference.name, parts, LEAST_S, SECONDS, LEAST_STEPS)
+                arguments = (reference.name, parts[name], timing_s, SECONDS, LEAST_STEPS)
                 container = client.containers.run(
                     calibration.image,
                     ["python3", "-c", program, *map(str, arguments)],
@@ -157,7 +163,7 @@ def _running(
                     labels={LABEL_CALIBRATION: "1"},
                     detach=True,
                 )
-                made.append(_Device(name, container, share, seconds))
+                made.append(_Device(name, container, share, asked[name]))
         yield made
     finally:
         for one in made:

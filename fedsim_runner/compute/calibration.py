@@ -69,6 +69,7 @@ class Calibration:
         image: of the engine, in which it was timed.
         measured_at: UTC, as ISO 8601 writes it.
         timings: with one thread within quotas, then without one by number of threads.
+        version: of the reference's program.
     """
 
     processor: str
@@ -76,6 +77,7 @@ class Calibration:
     image: str
     measured_at: str
     timings: tuple[Timing, ...]
+    version: int = 1
 
     @property
     def within_quota(self) -> Timing:
@@ -116,11 +118,12 @@ class Calibration:
         return known[0][1] if cpus <= known[0][0] else known[-1][1]
 
     def is_current(self, reference: Reference) -> bool:
-        """Whether all was measured that is measured today: earlier versions timed one quota, or parts only there."""
+        """Whether all was measured that is measured today: earlier versions timed one quota, parts only there, or other
+        work.
+        """
         timings = [one for _, one in self._one_thread]
-        return len(timings) >= WITH_ONE_THREAD and (
-            reference.parts is not None or all(one.part_cpu_s for one in timings[1:])
-        )
+        has_parts = reference.parts is not None or all(one.part_cpu_s for one in timings[1:])
+        return self.version == reference.version and len(timings) >= WITH_ONE_THREAD and has_parts
 
     @property
     def free(self) -> Sequence[Timing]:

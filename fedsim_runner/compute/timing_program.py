@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 import signal
+import statistics
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 READY = "ready"
 # A container whose control node was lost ends by itself.
@@ -47,7 +49,7 @@ def time_steps(step: Callable[[], None], part: Callable[[], None] | None, second
     end = time.monotonic() + seconds
     steps: list[tuple[float, float]] = []
     # The processor's speed changes from second to second: parts are timed between steps, so that both have the same.
-    parts_s, parts = time_parts(part, of_parts)
+    parts = time_parts(part, of_parts)
     # Without parts each step ends where the next begins: a process that has used up its quota is held when it leaves
     # the kernel, and reading its processor time is a call of the kernel. Between two steps that wait would belong to
     # none.
@@ -57,10 +59,9 @@ def time_steps(step: Callable[[], None], part: Callable[[], None] | None, second
         step()
         ended = time.monotonic(), time.process_time()
         steps.append((ended[0] - began[0], ended[1] - began[1]))
-        more_s, more = time_parts(part, of_parts)
-        parts_s, parts = parts_s + more_s, parts + more
+        parts += time_parts(part, of_parts)
         began = ended if part is None else (time.monotonic(), time.process_time())
-    return {"steps": steps, "part": parts_s / parts if parts else None}
+    return {"steps": steps, "part": statistics.median(parts) if parts else None}
 
 
 def spin(seconds: float) -> None:
@@ -70,16 +71,16 @@ def spin(seconds: float) -> None:
         pass
 
 
-def time_parts(part: Callable[[], None] | None, seconds: float) -> tuple[float, int]:
-    """Return the processor seconds of parts that were done one after the other for so long, and how many there were."""
+def time_parts(part: Callable[[], None] | None, seconds: float) -> list[float]:
+    """Return the processor seconds of each of the parts that were done one after the other for so long."""
     if part is None:
-        return 0.0, 0
+        return []
     part()
-    began, end, parts = time.process_time(), time.monotonic() + seconds, 0
-    while time.monotonic() < end or not parts:
+    end, ends = time.monotonic() + seconds, [time.process_time()]
+    while time.monotonic() < end or len(ends) == 1:
         part()
-        parts += 1
-    return time.process_time() - began, parts
+        ends.append(time.process_time())
+    return [after - before for before, after in pairwise(ends)]
 
 
 if __name__ == "__main__":

@@ -139,8 +139,8 @@ def _describe_calibration(host: LabHost, found: Calibration) -> Iterator[str]:
     lab = ", with -i and the lab's inventory if there is one"
     if not found.is_current(reference):
         yield (
-            f"lab host {host.name}: its calibration with {found.reference} is of an earlier version, which timed less: "
-            f"{command}` measures it again{lab}"
+            f"lab host {host.name}: its calibration with {found.reference} is of an earlier version, which timed less, "
+            f"or other work: {command}` measures it again{lab}"
         )
     if not found.is_sure:
         busy = " while it was busy with something else" if found.was_busy else ""

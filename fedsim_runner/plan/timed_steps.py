@@ -20,7 +20,7 @@ LEAST_S = 2.5
 PERIODS = 20
 #: But the course does not wait longer than this.
 LONGEST_S = 8.0
-#: A device that does fewer parts meanwhile would say little, or be late at the gate.
+#: A device that does fewer parts meanwhile would say little: it times them for longer, if the course can wait for it.
 LEAST_PARTS = 5
 
 
@@ -65,17 +65,25 @@ def time_step(item: PlacedDevice, host: LabHost, cpu_factor: float, scale: TimeS
     if parts is None:
         if item.threads > 1:
             return StepTiming(None, "is compared with its parts with one thread only, and they have several")
-        parts = host.calibrations[reference.name].parts(item.cpus)
+        known = host.calibrations[reference.name]
+        parts = known.parts(item.cpus) if known.version == reference.version else None
     if parts is None:
         return StepTiming(None)
     period_s = limit_to(item.cpus, scale.factor).period_us / 1e6
-    seconds = min(max(LEAST_S, round(PERIODS * period_s, 1)), LONGEST_S)
-    if item.speed.seconds / cpu_factor / parts * LEAST_PARTS > seconds:
-        return StepTiming(None, f"takes too long: not {LEAST_PARTS} parts of it fit into {seconds:g} s")
+    part_s = item.speed.seconds / cpu_factor / parts
+    if part_s * LEAST_PARTS > LONGEST_S:
+        return StepTiming(None, f"takes too long: not {LEAST_PARTS} parts of it fit into {LONGEST_S:g} s")
+    seconds = seconds_of_timing(part_s, period_s)
     corrects = item.threads == 1
     # The time of other work than the step says enough of it only for all of them.
     together = corrects and reference.parts is None
     return StepTiming(round(parts, 4), seconds=seconds, corrects=corrects, together=together)
+
+
+def seconds_of_timing(part_s: float, period_s: float) -> float:
+    """Return for how many seconds a device times parts that take ``part_s`` each, within a limit with such periods."""
+    least_s = max(LEAST_S, PERIODS * period_s, LEAST_PARTS * part_s)
+    return min(round(least_s, 1), LONGEST_S)
 
 
 def describe_untimed(

@@ -21,6 +21,7 @@ class Reference:
         parts: of how many equal parts it consists; None: its part is other work, and each lab host is timed with both.
         step_bytes: what a container takes of memory that does steps, its engine included.
         part_bytes: what a device needs of memory, besides its engine, to do parts just before the gate opens.
+        version: of its program. A step, or a part, of another version is other work.
     """
 
     name: str
@@ -32,3 +33,4 @@ class Reference:
     parts: int | None
     step_bytes: int
     part_bytes: int
+    version: int = 1

@@ -27,10 +27,12 @@ BLOCKS = (
 )
 BATCH = 16
 CLASSES = 1000
-# A part is a step of one of its blocks: all kinds of layers, in a few milliseconds and as many megabytes.
-PART_BLOCK = 5
-PART_SIDE = 14
-PART_BATCH = 2
+# As much of the heap as steps use, and what stays unused between its pieces: with this, twelve steps needed no more.
+HEAP_BYTES = 480 << 20
+# Less than what is mapped outside the heap, which images with torch set to 32 MiB.
+PIECE_BYTES = 16 << 20
+# A part is a step on one small image.
+PART_SIDE = 112
 PART_RATE = 0.01
 
 
@@ -94,14 +96,16 @@ def make_model() -> nn.Module:
 
 
 def make_part() -> Callable[[], None]:
-    """Return a function that does a step of one block on a few images.
+    """Return a function that does a step on one small image.
 
     A course follows in the same process: its random numbers, and what counts steps of optimizers, are left alone.
     """
-    kernel, inner, outputs, excite, hard, stride = BLOCKS[PART_BLOCK]
     with torch.random.fork_rng(devices=[]):
-        model = Block(outputs, kernel, inner, outputs, excite, hard, stride).train()
-        images = torch.rand(PART_BATCH, outputs, PART_SIDE, PART_SIDE)
+        model = make_model()
+        images = torch.rand(1, 3, PART_SIDE, PART_SIDE)
+    for layer in model:
+        if isinstance(layer, nn.Dropout):
+            layer.eval()
 
     def part() -> None:
         model.zero_grad()
@@ -116,6 +120,7 @@ def make_part() -> Callable[[], None]:
 def make_step(threads: int) -> Callable[[], None]:
     """Return a function that does one step with so many threads."""
     torch.set_num_threads(threads)
+    _take_heap()
     torch.manual_seed(1)
     model, loss = make_model(), nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -127,3 +132,13 @@ def make_step(threads: int) -> Callable[[], None]:
         optimizer.step()
 
     return step
+
+
+def _take_heap() -> None:
+    """Have the heap grow to what steps need before the first of them.
+
+    It would grow during several steps, each of which would take up to a quarter longer: the kernel has to provide every
+    page. The pieces are held all at once and filled, as a page that nobody has written to is not there yet.
+    """
+    pieces = [torch.ones(PIECE_BYTES, dtype=torch.uint8) for _ in range(HEAP_BYTES // PIECE_BYTES)]
+    del pieces

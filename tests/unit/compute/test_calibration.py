@@ -99,7 +99,8 @@ def test_a_step_takes_more_processor_time_within_a_smaller_quota() -> None:
 
 
 def test_a_step_is_equal_to_as_many_parts_as_were_timed_between_steps() -> None:
-    found, reference = calibration(), REFERENCES["mobilenetv3-small"]
+    reference = REFERENCES["mobilenetv3-small"]
+    found = replace(calibration(), version=reference.version)
     assert found.parts(0.1) is None and not found.is_current(reference)
     within = (Timing(1, 0.25, 1.6, 0.4, 0.01, 5, 0.004), Timing(1, 0.0625, 9.6, 0.6, 0.01, 2))
     free = Timing(1, None, 0.36, 0.36, 0.01, 5, 0.004)
@@ -109,6 +110,14 @@ def test_a_step_is_equal_to_as_many_parts_as_were_timed_between_steps() -> None:
     # As earlier versions timed it.
     found = replace(found, timings=(*within, replace(free, part_cpu_s=None)))
     assert (found.parts(1.0), found.is_current(reference)) == (100, False)
+
+
+def test_a_calibration_with_another_version_of_a_step_is_measured_again() -> None:
+    reference = REFERENCES["mobilenetv3-small"]
+    timings = [Timing(1, cpus, 1.6, 0.4, 0.01, 5, 0.004) for cpus in (0.25, 0.0625, None)]
+    found = replace(calibration(), timings=tuple(timings))
+    assert found.version != reference.version and not found.is_current(reference)
+    assert replace(found, version=reference.version).is_current(reference)
 
 
 def test_a_calibration_in_one_quota_is_of_an_earlier_version() -> None:

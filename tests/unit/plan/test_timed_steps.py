@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fedsim_runner.compute.calibration import Calibration, Timing
+from fedsim_runner.compute.references import REFERENCES
 from fedsim_runner.contract.reference_windows import whole_s
 from fedsim_runner.inventory import build_inventory
 from fedsim_runner.lab.host import LabHost
@@ -37,22 +39,29 @@ federatedscope:
 LIGHT, TORCH = ("light", "numpy-mlp"), ("federatedscope", "mobilenetv3-small")
 
 
-def host(engine: tuple[str, str], part_cpu_s: float | None) -> LabHost:
+def host(engine: tuple[str, str], part_cpu_s: float | None, version: int) -> LabHost:
     timings = (
         Timing(1, 0.25, 1.2, 0.3, 0.01, 5, part_cpu_s),
         Timing(1, 0.1, 3.0, 0.3, 0.01, 5, part_cpu_s),
         Timing(1, None, 0.3, 0.3, 0.01, 5),
         Timing(2, None, 0.15, 0.3, 0.01, 5),
     )
-    found = Calibration("a processor", engine[1], "fedsim/engine:1", "2026-01-01T00:00:00Z", timings)
+    found = Calibration("a processor", engine[1], "fedsim/engine:1", "2026-01-01T00:00:00Z", timings, version)
     return LabHost("here", 4, 2**36, "amd64", processor="a processor", calibrations={engine[1]: found})
 
 
-def plan(engine: tuple[str, str], seconds: float, memory_mb: int = 4096, part_cpu_s: float | None = 0.003) -> Plan:
+def plan(
+    engine: tuple[str, str],
+    seconds: float,
+    memory_mb: int = 4096,
+    part_cpu_s: float | None = 0.003,
+    version: int | None = None,
+) -> Plan:
     text = TEXT
+    version = REFERENCES[engine[1]].version if version is None else version
     for key, value in zip(("ENGINE", "REFERENCE", "SECONDS", "MEMORY"), (*engine, seconds, memory_mb), strict=True):
         text = text.replace(key, str(value))
-    return make_plan(parse_draft(text, Path("timed.yaml")).finish(), [host(engine, part_cpu_s)], "timed")
+    return make_plan(parse_draft(text, Path("timed.yaml")).finish(), [host(engine, part_cpu_s, version)], "timed")
 
 
 def timed_parts(made: Plan) -> tuple[float | None, float]:
@@ -92,6 +101,20 @@ def test_devices_with_small_limits_have_more_time(seconds: float, timed_s: float
 
 
 @pytest.mark.parametrize(
+    ("seconds", "timed_s"),
+    [
+        (20.0, LEAST_S),  # five parts take 1.7 s
+        (36.0, 3.0),
+        (90.0, 7.5),
+    ],
+)
+def test_devices_that_do_few_parts_have_more_time(seconds: float, timed_s: float) -> None:
+    made = plan(TORCH, seconds, part_cpu_s=0.005)
+    assert timed_parts(made) == (60, pytest.approx(whole_s(timed_s)))
+    assert not notes(made)
+
+
+@pytest.mark.parametrize(
     ("engine", "options", "why"),
     [
         (TORCH, {"seconds": 3.0, "memory_mb": 192}, "MB of memory with their engine, more than they have"),
@@ -110,8 +133,9 @@ def test_devices_that_cannot_are_named_and_courses_without_others_begin_at_once(
     assert note.endswith(why)
 
 
-def test_a_lab_host_that_was_calibrated_without_parts_is_named_instead() -> None:
-    made = plan(TORCH, 3.0, part_cpu_s=None)
+@pytest.mark.parametrize("options", [{"part_cpu_s": None}, {"version": 1}])
+def test_a_lab_host_that_was_calibrated_without_these_parts_is_named_instead(options: dict[str, Any]) -> None:
+    made = plan(TORCH, 3.0, **options)
     assert timed_parts(made) == (None, 0.0)
     assert not notes(made)
     (note,) = [note for note in made.notes if "of an earlier version" in note]

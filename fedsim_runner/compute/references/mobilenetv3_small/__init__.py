@@ -12,6 +12,7 @@ FACTS = Reference(
     base_seconds=0.29,
     slowest_s=10.4,
     parts=None,
-    step_bytes=640 << 20,
-    part_bytes=16 << 20,
+    step_bytes=800 << 20,
+    part_bytes=64 << 20,
+    version=2,
 )

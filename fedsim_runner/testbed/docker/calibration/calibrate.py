@@ -143,7 +143,7 @@ def _measure(client: Any, host: LabHost, image: str, reference: Reference, stop:
             found = list(pool.map(TimedContainer.time, containers, limits))
     within = [_summarise(1, limits[first], found[first : first + of_each]) for first in (0, of_each)]
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return Calibration(host.processor, reference.name, image, now, (*within, *timings))
+    return Calibration(host.processor, reference.name, image, now, (*within, *timings), reference.version)
 
 
 def _summarise(threads: int, cpus: float | None, timed: Sequence[TimedSteps]) -> Timing:
